@@ -1,0 +1,39 @@
+# Two commands do everything: `make demo` and `make test`. Both install first.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := client controller handlers analytics local tests benchmarks tools
+.PHONY: help setup demo test lint types contracts unit bench format clean
+
+help:  ## show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup:  ## install the pinned environment into .venv (no root)
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup  ## one simulated day of incidents on an embedded AWS, with and without flyball
+	@$(BIN)/flyball demo $(DEMO)
+
+test: setup lint types contracts unit  ## lint, types, import contracts, tests with coverage
+
+lint: setup
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+
+types: setup
+	@$(BIN)/mypy
+
+contracts: setup
+	@$(BIN)/lint-imports --no-cache
+
+unit: setup
+	@$(BIN)/pytest -n 2 --cov --cov-report=term $(PYTEST)
+
+bench: setup  ## print every benchmark's ratios
+	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+format: setup  ## rewrite the sources in the house format
+	@$(BIN)/ruff check --fix-only $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
