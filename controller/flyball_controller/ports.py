@@ -66,11 +66,11 @@ class Sensor(Protocol):
     def read(
         self, targets: Sequence[str], *, since_s: Mapping[str, float], now_s: float
     ) -> Mapping[str, tuple[Observation, ...]]:
-        """Return complete windows that start after `since_s[target]`, oldest first, per target."""
+        """Return complete windows that start after `since_s[target]`, oldest first."""
         ...
 
     def history(self, target: str, *, until_s: float, days: int) -> tuple[Observation, ...]:
-        """Return up to `days` of past windows, oldest first, at the finest period still retained."""
+        """Return up to `days` of past windows, oldest first, at the finest retained period."""
         ...
 
 
@@ -84,7 +84,7 @@ class Checkpoints(Protocol):
     def save(
         self, key: str, data: bytes, *, expected_version: int, write_id: str, stamp_s: float, now_s: float
     ) -> Saved | Conflict:
-        """Write version expected_version + 1 if expected_version still stands; recognise an own lost reply."""
+        """Write version expected_version + 1 if expected_version stands; know an own lost reply."""
         ...
 
 
@@ -92,7 +92,7 @@ class Circuits(Protocol):
     """The published circuit items that clients read."""
 
     def publish(self, circuit: Circuit) -> bool:
-        """Write if `circuit.version` is higher than what stands there; True if it stands now (also: already did)."""
+        """Write if `circuit.version` is higher than what stands there; True if ours stands now."""
         ...
 
     def read(self, target: str, function: str = "*") -> Circuit | None:
@@ -122,7 +122,7 @@ class ConfigPublisher(Protocol):
     def publish(
         self, params: Mapping[str, TargetParams], *, urgent: bool, policy_hash: str, now_s: float
     ) -> PublishReport:
-        """Merge the wished parameters into the document and deploy it if that changes anything and may be done now."""
+        """Merge the wished parameters into the document; deploy it if it changes and may be deployed now."""
         ...
 
 

@@ -91,3 +91,6 @@ class Policy(NamedTuple):
     correlated_s: float = 120.0
     changes_per_h_max: int = 12  # configuration deployments
     change_gap_s: float = 60.0
+
+    # --- identity ------------------------------------------------------------------------
+    digest: str = ""  # hash of the fields above, set where the policy is loaded; stands in every decision

@@ -1,0 +1,251 @@
+"""What is normal for a target: level, spread, dispersion, latency, and two seasonal profiles.
+
+Rules.
+1. The level is a ratio of exponentially forgotten *sums* (failures over
+   requests), not a mean of ratios: at the start it is the plain mean, at low
+   traffic it is not noisy, and a true level of 0 is a value like any other.
+2. One window moves it by a bounded amount: counts are clipped (winsorised) at
+   the band before they are added, and clipped windows count less.
+3. Profiles only ever *raise* what is expected. Minute-of-hour keeps the last
+   three visits of each minute and uses their median, so an hourly batch is
+   known after three visits and a single incident teaches nothing.
+   Hour-of-week keeps an exponential mean per hour; an hour seen too seldom is
+   read from the same hour of the other days.
+4. Profile values are integers (1/65534 of the ratio), so that packing a state
+   loses nothing and a restart changes no decision.
+
+Exponential forgetting 2^(-dt/H) is written as 1 / (1 + dt ln2 / H): equal to
+first order, and free of transcendental functions, whose last bit differs
+between platforms. Sources: Roberts (1959) for EWMA; Huber (1964) for clipping;
+Brutlag (2000) for the spread as an exponential mean deviation.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+from flyball_controller.core.model import Observation
+from flyball_controller.core.policy import Policy
+
+LN2 = 0.6931471805599453
+MINUTES = 60
+VISITS = 3  # per minute of the hour: the fewest of which a median ignores one outlier
+HOURS = 168
+QUANTA = 65_534  # ratio 1.0 as a stored integer
+UNVISITED = 65_535
+MEAN_DEVIATION_TO_SD = 1.2533141373155001  # sqrt(pi / 2), for a normal law
+DISPERSION_MAX = 25.0  # one wild window must not make the detector deaf
+HOUR_RATE = 0.3  # weight of the newest week in an hour's mean
+PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
+COLD_S = 1_800.0  # until then only the floor clips: the level must get off zero
+LATENCY_CLIP = 2.0  # one window moves the latency level as if it were at most twice it
+
+
+class Baseline(NamedTuple):
+    """Everything learned about one target. Sums are forgotten exponentially; times in seconds."""
+
+    failures_ew: float = 0.0
+    requests_ew: float = 0.0
+    spread: float = 0.0  # mean absolute deviation of window ratios, as a standard deviation
+    dispersion: float = 1.0
+    latency_ms: float = -1.0  # p99 level; -1 = never measured
+    proven_per_s: float = 0.0  # highest attempts per second seen healthy
+    learned_s: float = 0.0  # history behind all this
+    minute: tuple[int, ...] = (UNVISITED,) * (MINUTES * VISITS)  # newest visit first
+    hour: tuple[int, ...] = (0,) * HOURS
+    hour_visits: tuple[int, ...] = (0,) * HOURS
+    hour_index: int = -1  # absolute hour being accumulated
+    hour_failures: float = 0.0
+    hour_requests: float = 0.0
+
+    @property
+    def level(self) -> float:
+        """Normal ratio of failed first attempts, 0 when nothing was learned."""
+        return self.failures_ew / self.requests_ew if self.requests_ew > 0.0 else 0.0
+
+
+def confidence(baseline: Baseline, policy: Policy) -> float:
+    """Return 0..1: how much of the history that makes the baseline trustworthy has been seen."""
+    share = baseline.learned_s / policy.confidence_full_s
+    return share if share < 1.0 else 1.0
+
+
+def _median3(a: int, b: int, c: int) -> int:
+    low, high = (a, b) if a < b else (b, a)
+    if c <= low:
+        return low
+    return high if c >= high else c
+
+
+def minute_expectation(baseline: Baseline, at_s: float) -> float:
+    """Return the seasonal ratio of this minute of the hour, widened by one minute each side; 0 if unknown."""
+    minute = int(at_s // 60.0) % MINUTES
+    best = 0
+    for neighbour in (minute - 1, minute, minute + 1):
+        at = (neighbour % MINUTES) * VISITS
+        oldest = baseline.minute[at + 2]
+        if oldest != UNVISITED:
+            middle = _median3(baseline.minute[at], baseline.minute[at + 1], oldest)
+            if middle > best:
+                best = middle
+    return best / QUANTA
+
+
+def hour_expectation(baseline: Baseline, at_s: float, visits_min: int) -> float:
+    """Return the seasonal ratio of this hour of the week; from the same hour of all days while that is unknown."""
+    hour = int(at_s // 3600.0) % HOURS
+    if baseline.hour_visits[hour] >= visits_min:
+        return baseline.hour[hour] / QUANTA
+    total = 0
+    visits = 0
+    for day in range(7):
+        slot = (hour + 24 * day) % HOURS
+        total += baseline.hour[slot] * baseline.hour_visits[slot]
+        visits += baseline.hour_visits[slot]
+    return total / visits / QUANTA if visits >= visits_min else 0.0
+
+
+def expected_ratio(baseline: Baseline, at_s: float, policy: Policy) -> float:
+    """Return the failure ratio that is normal at `at_s`: the level, or what the season raises it to.
+
+    A season counts with visits / (visits + 1) of its excess over the level
+    (shrinkage): three visits give three quarters.
+    """
+    level = baseline.level
+    best = level
+    shrink = policy.profile_visits_min / (policy.profile_visits_min + 1.0)
+    minute = minute_expectation(baseline, at_s)
+    hour = hour_expectation(baseline, at_s, policy.profile_visits_min)
+    for season in (minute, hour):
+        raised = level + shrink * (season - level)
+        if raised > best:
+            best = raised
+    return best
+
+
+def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen: bool) -> Baseline:
+    """Return the baseline after one window.
+
+    Args:
+        baseline: What was known before.
+        seen: The window; it must hold requests.
+        policy: Rates and clips.
+        level_frozen: Only the minute-of-hour profile learns (the window is over
+            the trip threshold: it may be the start of an incident, or a batch).
+    """
+    ratio = seen.failures / seen.requests
+    minute = _visit_minutes(baseline.minute, seen, ratio)
+    if level_frozen:
+        return Baseline(*baseline[:7], minute, *baseline[8:])
+    level = baseline.level
+    clipped, weight = _winsorised(baseline, ratio, seen.requests, policy)
+    keep = 1.0 / (1.0 + weight * seen.period_s * LN2 / policy.half_life_s)
+    failures_ew = baseline.failures_ew * keep + weight * clipped * seen.requests
+    requests_ew = baseline.requests_ew * keep + weight * seen.requests
+    rate = 1.0 - keep
+    floor_rate = seen.period_s / (baseline.learned_s + seen.period_s)  # plain mean while history is short
+    if floor_rate > rate:
+        rate = floor_rate
+    deviation = clipped - level if clipped > level else level - clipped
+    spread = baseline.spread + rate * (MEAN_DEVIATION_TO_SD * deviation - baseline.spread)
+    hour, visits, index, hour_failures, hour_requests = _visit_hour(baseline, seen, clipped)
+    return Baseline(
+        failures_ew,
+        requests_ew,
+        spread,
+        _dispersion(baseline, clipped, seen.requests, rate),
+        _latency(baseline, seen, rate),
+        _proven(baseline, seen),
+        baseline.learned_s + seen.period_s,
+        minute,
+        hour,
+        visits,
+        index,
+        hour_failures,
+        hour_requests,
+    )
+
+
+def _winsorised(baseline: Baseline, ratio: float, requests: int, policy: Policy) -> tuple[float, float]:
+    """Return the ratio clipped at the band, and the weight of the window (bad news counts less)."""
+    level = baseline.level
+    base = level if level > 1.0 / requests else 1.0 / requests
+    if base > 1.0:
+        base = 1.0
+    sd = sqrt(baseline.dispersion * base * (1.0 - base) / requests)
+    if baseline.spread > sd:
+        sd = baseline.spread
+    top = level + policy.winsor_k * sd
+    if level < policy.retry_floor and (top > policy.retry_floor or baseline.learned_s < COLD_S):
+        top = policy.retry_floor  # a start inside an incident must not become normal
+    return (ratio, 1.0) if ratio <= top else (top, policy.rise_factor)
+
+
+def _dispersion(baseline: Baseline, ratio: float, requests: int, rate: float) -> float:
+    level = baseline.level
+    expected = requests * level
+    if expected < 0.5:  # too few expected failures to say anything about their spread
+        return baseline.dispersion
+    excess = requests * ratio - expected
+    one = excess * excess / (expected * (1.0 - level)) if level < 1.0 else 1.0
+    if one > DISPERSION_MAX:
+        one = DISPERSION_MAX
+    value = baseline.dispersion + rate * (one - baseline.dispersion)
+    return value if value > 1.0 else 1.0
+
+
+def _latency(baseline: Baseline, seen: Observation, rate: float) -> float:
+    if seen.latency_ms_p99 < 0.0:
+        return baseline.latency_ms
+    if baseline.latency_ms < 0.0:
+        return seen.latency_ms_p99
+    clip = LATENCY_CLIP * baseline.latency_ms
+    latency = seen.latency_ms_p99 if seen.latency_ms_p99 < clip else clip
+    return baseline.latency_ms + rate * (latency - baseline.latency_ms)
+
+
+def _proven(baseline: Baseline, seen: Observation) -> float:
+    attempts = seen.attempts if seen.attempts > 0 else seen.requests
+    now = attempts / seen.period_s
+    faded = baseline.proven_per_s / (1.0 + PROVEN_FORGET * seen.period_s)
+    return now if now > faded else faded
+
+
+def _visit_minutes(profile: tuple[int, ...], seen: Observation, ratio: float) -> tuple[int, ...]:
+    """Shift a visit into each minute that the window covers; windows over 5 min say nothing about minutes."""
+    if seen.period_s > 300.0:
+        return profile
+    value = int(ratio * QUANTA + 0.5)
+    first = int(seen.start_s // 60.0)
+    count = int(seen.period_s // 60.0)
+    if count < 1:
+        # Sub-minute windows: the first of each minute is its visit.
+        if seen.start_s - first * 60.0 >= seen.period_s:
+            return profile
+        count = 1
+    for minute in range(first, first + count):
+        at = (minute % MINUTES) * VISITS
+        profile = (*profile[:at], value, profile[at], profile[at + 1], *profile[at + VISITS :])
+    return profile
+
+
+def _visit_hour(
+    baseline: Baseline, seen: Observation, ratio: float
+) -> tuple[tuple[int, ...], tuple[int, ...], int, float, float]:
+    """Accumulate the running hour; fold it into its slot of the week when it is over."""
+    index = int(seen.start_s // 3600.0)
+    hour, visits = baseline.hour, baseline.hour_visits
+    failures, requests = baseline.hour_failures, baseline.hour_requests
+    if index != baseline.hour_index:
+        if baseline.hour_index >= 0 and requests > 0.0:
+            slot = baseline.hour_index % HOURS
+            mean = failures / requests
+            if visits[slot] > 0:
+                old = hour[slot] / QUANTA
+                mean = old + HOUR_RATE * (mean - old)
+            count = visits[slot] + 1 if visits[slot] < 255 else 255
+            hour = (*hour[:slot], int(mean * QUANTA + 0.5), *hour[slot + 1 :])
+            visits = (*visits[:slot], count, *visits[slot + 1 :])
+        failures = requests = 0.0
+    return hour, visits, index, failures + ratio * seen.requests, requests + seen.requests

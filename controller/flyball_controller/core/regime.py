@@ -1,0 +1,115 @@
+"""From counts to a regime: what kind of trouble this is, in a fixed order of tests.
+
+The order matters: time-outs first, because retries feed a saturated target
+whatever else is wrong with it; then death, throttling, partial failure. Each
+test compares a confidence bound, never a raw ratio. Derivation:
+docs/theory/control.md, section "Regimes".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flyball_controller.core.baseline import Baseline
+from flyball_controller.core.evidence import Pool, wilson_bounds
+from flyball_controller.core.model import Evidence, Observation, Reason, Regime
+from flyball_controller.core.policy import Policy
+from flyball_controller.core.threshold import Trips
+
+# A clean verdict needs more requests than a bad one: 40 without a failure put
+# the 99 % upper bound at 12 %, under the default reset of 15 %.
+CLEAN_REQUESTS = 40
+
+
+class Verdict(NamedTuple):
+    """What the newest evidence says. `regime` None = nothing is over a threshold."""
+
+    regime: Regime | None
+    clean: bool
+    evidence: tuple[Evidence, ...]
+
+
+def classify(
+    pool: Pool,
+    clean_pool: Pool,
+    seen: Observation,
+    trips: Trips,
+    baseline: Baseline,
+    policy: Policy,
+    trust: float,
+) -> Verdict:
+    """Return the verdict over the pooled windows.
+
+    Args:
+        pool: The fewest newest windows with enough requests to act on.
+        clean_pool: The same with enough requests to call it clean.
+        seen: The newest window, for latency.
+        trips: Thresholds at its time.
+        baseline: What is normal.
+        policy: The operator's.
+        trust: Confidence of the baseline, 0..1, recorded with the evidence.
+    """
+    n = pool.requests
+    if n < policy.min_requests:
+        low_data = Evidence(Reason.NOT_ENOUGH_DATA, float(n), float(policy.min_requests), n, trust)
+        return Verdict(None, _is_clean(clean_pool, trips, baseline, policy), (low_data,))
+    if pool.failures >= policy.min_errors:
+        bad = _trouble(pool, seen, trips, baseline, policy, trust)
+        if bad is not None:
+            return bad
+    ratio = pool.failures / n
+    if _is_clean(clean_pool, trips, baseline, policy):
+        return Verdict(
+            None, True, (Evidence(Reason.ERROR_RATE_UNDER_RESET, ratio, trips.reset_point, n, trust),)
+        )
+    return Verdict(None, False, (Evidence(Reason.BETWEEN_TRIP_AND_RESET, ratio, trips.retry, n, trust),))
+
+
+def _trouble(
+    pool: Pool, seen: Observation, trips: Trips, baseline: Baseline, policy: Policy, trust: float
+) -> Verdict | None:
+    """Return the first regime whose test holds, None if no threshold is crossed."""
+    n = pool.requests
+    spread = baseline.dispersion
+    low, _ = wilson_bounds(pool.failures, n, z=policy.z_act, dispersion=spread)
+    low_timeouts, _ = wilson_bounds(pool.timeouts, n, z=policy.z_act, dispersion=spread)
+    if low_timeouts > trips.timeout:
+        return _bad(Regime.SATURATED, Reason.TIMEOUTS_OVER_TRIP, low_timeouts, trips.timeout, n, trust)
+    if low <= trips.retry and low <= trips.timeout:
+        return None
+    slow = baseline.latency_ms > 0.0 and seen.latency_ms_p99 > policy.latency_multiple * baseline.latency_ms
+    fast_share = 1.0 - pool.timeouts / pool.failures
+    throttled = pool.throttles > policy.throttle_share * pool.failures
+    if slow and not throttled and pool.timeouts > 0 and low > trips.timeout:
+        limit = policy.latency_multiple * baseline.latency_ms
+        return _bad(Regime.SATURATED, Reason.LATENCY_OVER_BASELINE, seen.latency_ms_p99, limit, n, trust)
+    if low <= trips.retry:
+        return None
+    if throttled:
+        share = pool.throttles / pool.failures
+        return _bad(Regime.THROTTLED, Reason.THROTTLES_DOMINATE, share, policy.throttle_share, n, trust)
+    low_open, _ = wilson_bounds(pool.failures, n, z=policy.z_open, dispersion=spread)
+    if low_open > trips.open and pool.failures >= policy.open_bad_share * n and fast_share >= 0.5:
+        return _bad(Regime.DEAD, Reason.NEARLY_ALL_FAIL, low_open, trips.open, n, trust)
+    reason = (
+        Reason.ERROR_RATE_OVER_BASELINE
+        if policy.retry_adaptive and trips.retry > policy.retry_floor
+        else Reason.ERROR_RATE_OVER_TRIP
+    )
+    return _bad(Regime.BROKEN, reason, low, trips.retry, n, trust)
+
+
+def _bad(regime: Regime, reason: Reason, measured: float, threshold: float, n: int, trust: float) -> Verdict:
+    return Verdict(regime, False, (Evidence(reason, measured, threshold, n, trust),))
+
+
+def _is_clean(pool: Pool, trips: Trips, baseline: Baseline, policy: Policy) -> bool:
+    """Clean = the plain ratio under half the trip, and the upper bound under the reset level.
+
+    A quiet target may never gather enough requests for the bound: then a whole
+    pooling span under half the trip counts.
+    """
+    if pool.requests <= 0 or pool.failures >= trips.reset_point * pool.requests + 1e-12:
+        return False
+    _, high = wilson_bounds(pool.failures, pool.requests, z=policy.z_act, dispersion=baseline.dispersion)
+    return high < trips.reset or pool.span_s >= 0.8 * policy.pool_s_max

@@ -1,0 +1,319 @@
+"""The control laws: from a verdict to the setpoint that is wanted.
+
+Both laws are pure and know nothing of bounds, holds, modes or other targets:
+guardrails come after. Each branch says why. Theory and measurements:
+docs/theory/control.md.
+
+Common rules. Tighten at once on evidence; loosen only when the last change has
+settled (deployed, polled by the clients, and one whole window seen since) and
+enough clean windows followed. The longer a target keeps relapsing, the longer
+the hold.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flyball.contract import CircuitState
+from flyball_controller.core.baseline import Baseline
+from flyball_controller.core.circuit import CircuitEvent, may_move, next_circuit
+from flyball_controller.core.evidence import Pool, wilson_bounds
+from flyball_controller.core.model import Evidence, Observation, Reason, Regime, Setpoint
+from flyball_controller.core.policy import Policy
+from flyball_controller.core.regime import Verdict
+from flyball_controller.core.state import LawState, nominal_setpoint
+from flyball_controller.core.threshold import Trips
+
+# Budgets are quantised: each change is a deployment that every environment pays for.
+BUDGET_THROTTLED = 0.1
+BUDGET_RAISED = 1.0
+BUDGET_FULL = 3.0  # every attempt of every request
+HEADROOM = 1.2  # predicted attempts may exceed the proven rate by this factor
+SHED_MARGIN = 0.85  # shed to below the measured capacity, so that its queue drains
+SHED_MAX = 0.9
+FULL_FLOW = 0.8  # a half-open step to this share or more closes instead
+USELESS_FACTOR = 2.5  # request failures over 2.5 e^4 + 5 % contradict independent failures
+USELESS_MARGIN = 0.05
+
+
+class Moment(NamedTuple):
+    """All that a law looks at, gathered once per step."""
+
+    at_s: float
+    seen: Observation
+    verdict: Verdict
+    pool: Pool
+    trips: Trips
+    baseline: Baseline
+    settled: bool
+    trust: float
+    open_allowed: bool
+    loosen_frozen: bool
+
+
+class Wish(NamedTuple):
+    """What the law wants, why, and what it remembers for the next window."""
+
+    setpoint: Setpoint
+    regime: Regime
+    evidence: tuple[Evidence, ...]
+    saturated_count: int
+    clean_count: int
+    useless: bool
+
+
+def wish_two_loop(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """Return the wish of the two-loop law (docs/theory/control.md, table of regimes)."""
+    regime = now.verdict.regime
+    if regime is None:
+        return _clean_or_wait(law, now, policy) if now.verdict.clean else _keep(law, now)
+    if regime == Regime.SATURATED:
+        return _saturated(law, now, policy)
+    if regime == Regime.DEAD:
+        return _dead(law, now, policy)
+    if regime == Regime.THROTTLED:
+        # Goodput is fixed by the target's own limit: more attempts only add calls.
+        wanted = law.applied._replace(
+            budget_ratio=BUDGET_THROTTLED, throttle_base_ms=policy.throttle_base_ms_throttled
+        )
+        return Wish(wanted, regime, now.verdict.evidence, 0, 0, law.useless)
+    return _broken(law, now, policy)
+
+
+def _keep(law: LawState, now: Moment, *more: Evidence) -> Wish:
+    """Nothing proven either way: keep everything, restart the count of clean windows."""
+    regime = law.regime
+    if regime == Regime.BLIND:  # it sees again, but nothing is proven yet
+        regime = Regime.RECOVERING
+    return Wish(law.applied, regime, (*now.verdict.evidence, *more), law.saturated_count, 0, law.useless)
+
+
+def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """Retries are the sustaining effect: budget 0 is the only value safe for every load under capacity."""
+    applied = law.applied
+    evidence = now.verdict.evidence
+    if applied.budget_ratio > 0.0:
+        return Wish(applied._replace(budget_ratio=0.0), Regime.SATURATED, evidence, 0, 0, law.useless)
+    count = law.saturated_count + 1 if now.settled else law.saturated_count
+    wanted = applied
+    if count >= policy.saturated_periods and applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
+        # It stayed saturated without retries: a real capacity deficit. Let through what it serves.
+        count_evidence = Evidence(
+            Reason.STILL_SATURATED,
+            float(count),
+            float(policy.saturated_periods),
+            now.pool.requests,
+            now.trust,
+        )
+        evidence = (*evidence, count_evidence)
+        if _may_cut(law, now, policy):
+            share = _served_share(law, now, policy)
+            circuit = next_circuit(applied.circuit, CircuitEvent.SHED)
+            wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=policy.close_after_shed)
+            count = 0
+    return Wish(wanted, Regime.SATURATED, evidence, count, 0, law.useless)
+
+
+def _served_share(law: LawState, now: Moment, policy: Policy) -> float:
+    """Return the share of traffic to admit: margin x served / offered, down to a tenth, within bounds."""
+    served = now.pool.requests - now.pool.failures
+    offered = now.pool.requests + now.pool.short_circuited
+    share = int(SHED_MARGIN * served / offered * 10.0) / 10.0 if offered > 0 else policy.probe_ratio_min
+    if share > SHED_MAX:
+        share = SHED_MAX
+    if law.applied.circuit == CircuitState.HALF_OPEN and share > law.applied.probe_ratio:
+        share = law.applied.probe_ratio  # saturated at this share: never answer by admitting more
+    return share if share > policy.probe_ratio_min else policy.probe_ratio_min
+
+
+def _may_cut(law: LawState, now: Moment, policy: Policy) -> bool:
+    """Cutting traffic needs traffic to judge it by, dwell, and the fleet's permission."""
+    return (
+        _per_minute(now.pool) >= policy.open_per_min_min
+        and may_move(since_s=law.circuit_since_s, at_s=now.at_s, dwell_s=policy.dwell_s)
+        and now.open_allowed
+    )
+
+
+def _per_minute(pool: Pool) -> float:
+    return (pool.requests + pool.short_circuited) * 60.0 / pool.span_s if pool.span_s > 0.0 else 0.0
+
+
+def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """No goodput to win: save concurrency, latency and cost; recovery stays with the clients' probes."""
+    applied = law.applied
+    evidence = now.verdict.evidence
+    wanted = applied._replace(budget_ratio=0.0)
+    if applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
+        per_minute = _per_minute(now.pool)
+        if _may_cut(law, now, policy):
+            wanted = wanted._replace(
+                circuit=next_circuit(applied.circuit, CircuitEvent.TRIP),
+                probe_ratio=_probe_ratio(per_minute, policy),
+                close_after=policy.close_after,
+            )
+        elif per_minute < policy.open_per_min_min:
+            low = Evidence(
+                Reason.TRAFFIC_TOO_LOW_TO_OPEN,
+                per_minute,
+                policy.open_per_min_min,
+                now.pool.requests,
+                now.trust,
+            )
+            evidence = (*evidence, low)
+        elif not now.open_allowed:
+            evidence = (
+                *evidence,
+                Evidence(Reason.OPEN_SHARE_LIMITED, 1.0, policy.open_share_max, 0, now.trust),
+            )
+    return Wish(wanted, Regime.DEAD, evidence, 0, 0, law.useless)
+
+
+def _probe_ratio(per_minute: float, policy: Policy) -> float:
+    """Return the probe share: the floor, or what makes the least probes per minute."""
+    share = policy.probe_per_min_min / per_minute if per_minute > 0.0 else 1.0
+    if share < policy.probe_ratio_min:
+        share = policy.probe_ratio_min
+    return share if share < 1.0 else 1.0
+
+
+def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """Independent fast failures: a request fails only if all its attempts do, so retries pay."""
+    applied = law.applied
+    evidence = now.verdict.evidence
+    ratio = now.pool.failures / now.pool.requests
+    useless = law.useless or _retries_useless(law, now, ratio)
+    if useless:
+        # A shard, a poison message, a bad deploy: repeating changes nothing. Never open for it.
+        failed = now.pool.request_failures / now.pool.requests if now.pool.request_failures >= 0 else ratio
+        limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
+        evidence = (
+            *evidence,
+            Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, now.pool.requests, now.trust),
+        )
+        wanted = applied._replace(budget_ratio=BUDGET_THROTTLED)
+        return Wish(wanted, Regime.USELESS_RETRIES, evidence, 0, 0, True)
+    budget, more = _raised_budget(law, now, ratio)
+    return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), 0, 0, False)
+
+
+def _raised_budget(law: LawState, now: Moment, ratio: float) -> tuple[float, tuple[Evidence, ...]]:
+    """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
+    applied = law.applied
+    if applied.circuit != CircuitState.CLOSED or applied.budget_ratio >= BUDGET_FULL:
+        return applied.budget_ratio, ()
+    predicted = now.pool.requests / now.pool.span_s * (1.0 + ratio + ratio * ratio + ratio * ratio * ratio)
+    proven = HEADROOM * now.baseline.proven_per_s
+    if now.baseline.proven_per_s > 0.0 and predicted <= proven:
+        return BUDGET_FULL, (
+            Evidence(Reason.HEADROOM_PROVEN, predicted, proven, now.pool.requests, now.trust),
+        )
+    evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, now.pool.requests, now.trust)
+    if not now.settled:
+        return applied.budget_ratio, (evidence,)
+    return (BUDGET_FULL if applied.budget_ratio >= BUDGET_RAISED else BUDGET_RAISED), (evidence,)
+
+
+def _retries_useless(law: LawState, now: Moment, ratio: float) -> bool:
+    """Full budget in force and settled, yet requests fail far more often than independent attempts would."""
+    if law.applied.budget_ratio < BUDGET_FULL or not now.settled or now.pool.request_failures < 0:
+        return False
+    limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
+    return now.pool.request_failures > limit * now.pool.requests
+
+
+def _clean_or_wait(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """Clean: gates open one step per settled window, then the budget returns after its hold."""
+    nominal = nominal_setpoint(policy)
+    applied = law.applied
+    evidence = now.verdict.evidence
+    if applied == nominal:
+        return Wish(applied, Regime.NOMINAL, evidence, 0, law.clean_count + 1, False)
+    if not now.settled:
+        wait = Evidence(
+            Reason.WAITING_TO_SETTLE, now.seen.start_s, law.changed_s + policy.settle_s, 0, now.trust
+        )
+        return Wish(applied, Regime.RECOVERING, (*evidence, wait), 0, 0, law.useless)
+    count = law.clean_count + 1
+    if now.loosen_frozen:
+        frozen = Evidence(Reason.CORRELATED_FAILURE_FREEZE, float(count), 0.0, 0, now.trust)
+        return Wish(applied, Regime.RECOVERING, (*evidence, frozen), 0, count, law.useless)
+    if applied.circuit in (CircuitState.OPEN, CircuitState.HALF_OPEN):
+        return _open_gate(law, now, policy, count)
+    needed = policy.hold_periods * law.hold_factor
+    if count < needed:
+        wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
+        return Wish(applied, Regime.RECOVERING, (*evidence, wait), 0, count, law.useless)
+    wanted, reason = _one_step_towards(applied, nominal, policy)
+    restored = Evidence(reason, float(count), float(needed), now.pool.requests, now.trust)
+    regime = Regime.NOMINAL if wanted == nominal else Regime.RECOVERING
+    return Wish(wanted, regime, (*evidence, restored), 0, 0, False)
+
+
+def _open_gate(law: LawState, now: Moment, policy: Policy, count: int) -> Wish:
+    """Admit twice the share, or everything once most of it flows: clients close by themselves before this."""
+    applied = law.applied
+    evidence = now.verdict.evidence
+    if not may_move(since_s=law.circuit_since_s, at_s=now.at_s, dwell_s=policy.dwell_s):
+        return Wish(applied, Regime.RECOVERING, evidence, 0, count, law.useless)
+    offered = now.pool.requests + now.pool.short_circuited
+    flowing = now.pool.requests / offered if offered > 0 else 0.0
+    share = 2.0 * applied.probe_ratio
+    if flowing > share:
+        share = flowing
+    step = Evidence(Reason.PROBES_SUCCEEDED, flowing, applied.probe_ratio, now.pool.requests, now.trust)
+    if applied.circuit == CircuitState.HALF_OPEN and share >= FULL_FLOW:
+        circuit, share = next_circuit(applied.circuit, CircuitEvent.RESET), 1.0
+    else:
+        circuit = next_circuit(applied.circuit, CircuitEvent.PROBE)
+        share = int(share * 10.0 + 0.5) / 10.0
+        if share > SHED_MAX:
+            share = SHED_MAX
+    wanted = applied._replace(circuit=circuit, probe_ratio=share)
+    return Wish(wanted, Regime.RECOVERING, (*evidence, step), 0, 0, law.useless)
+
+
+def _one_step_towards(applied: Setpoint, nominal: Setpoint, policy: Policy) -> tuple[Setpoint, Reason]:
+    """Return the setpoint one step nearer to nominal: attempts first (bounded step), then everything else."""
+    if applied.max_attempts < nominal.max_attempts:
+        attempts = applied.max_attempts + policy.attempts_step
+        if attempts < nominal.max_attempts:
+            return applied._replace(max_attempts=attempts), Reason.STEP_RESTORED
+    return nominal, Reason.RESTORED_TO_NOMINAL
+
+
+def wish_ladder(law: LawState, now: Moment, policy: Policy) -> Wish:
+    """Return the wish of the ladder law: fewer attempts over one threshold, open over another, restore by steps.
+
+    This is the practice that most teams know. It is shipped because people ask
+    for it and to compare against; what it cannot do (end a retry storm above
+    half of the capacity) is measured in docs/theory/control.md.
+    """
+    applied = law.applied
+    pool = now.pool
+    evidence = now.verdict.evidence
+    enough = pool.requests >= policy.min_requests and pool.failures >= policy.min_errors
+    spread = now.baseline.dispersion if policy.z_act > 0.0 else 1.0
+    low, _ = wilson_bounds(pool.failures, pool.requests, z=policy.z_act, dispersion=spread)
+    low_open, _ = wilson_bounds(pool.failures, pool.requests, z=policy.z_open, dispersion=spread)
+    if (
+        enough
+        and low_open > now.trips.open
+        and applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN)
+    ):
+        over = Evidence(Reason.ERROR_RATE_OVER_BASELINE, low_open, now.trips.open, pool.requests, now.trust)
+        if _may_cut(law, now, policy):
+            wanted = applied._replace(
+                max_attempts=policy.attempts_min,
+                circuit=next_circuit(applied.circuit, CircuitEvent.TRIP),
+                probe_ratio=_probe_ratio(_per_minute(pool), policy),
+            )
+            return Wish(wanted, Regime.DEAD, (over,), 0, 0, False)
+        wanted = applied._replace(max_attempts=policy.attempts_min)
+        return Wish(wanted, Regime.BROKEN, (over, *evidence), 0, 0, False)
+    if enough and low > now.trips.retry:
+        over = Evidence(Reason.ERROR_RATE_OVER_TRIP, low, now.trips.retry, pool.requests, now.trust)
+        return Wish(applied._replace(max_attempts=policy.attempts_min), Regime.BROKEN, (over,), 0, 0, False)
+    if now.verdict.clean:
+        return _clean_or_wait(law, now, policy)
+    return _keep(law, now)

@@ -1,0 +1,321 @@
+"""Policy files: YAML that operators write, validated into plain records.
+
+Errors name file, line, field, value, bound and remedy; unknown keys are errors
+with a guess. Pydantic and YAML are imported only when a YAML file is read, so
+that Lambda, which reads presets and compiled JSON, never pays for them.
+
+    version: 1
+    preset: two-loop          # optional: start from a shipped policy
+    mode: shadow              # optional: active, shadow or off, for all targets
+    defaults: {retry_floor: 0.10}
+    targets:
+      payments-api: {open_floor: 0.5}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyball_controller.codec import with_digest
+from flyball_controller.core.errors import PolicyError
+from flyball_controller.core.model import Mode
+from flyball_controller.core.policy import Law, Policy
+from flyball_controller.policy_set import PRESETS, PolicySet, did_you_mean, load_compiled, load_preset
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+__all__ = ["PRESETS", "RANGES", "PolicyError", "PolicySet", "load_policy", "parse_policy"]
+
+FILE_BYTES_MAX = 1_000_000
+TOP_KEYS = ("version", "preset", "mode", "defaults", "targets", "description")
+
+# Lowest and highest sensible value of every number, by field. The JSON Schema,
+# the defaults table in the docs and the validation tests are made from this.
+RANGES: dict[str, tuple[float, float]] = {
+    "attempts_nominal": (1, 4),
+    "attempts_min": (1, 4),
+    "budget_nominal": (0.0, 3.0),
+    "throttle_base_ms_nominal": (1, 60_000),
+    "throttle_base_ms_throttled": (1, 60_000),
+    "attempts_step": (1, 3),
+    "probe_ratio_min": (0.01, 1.0),
+    "probe_per_min_min": (0.0, 600.0),
+    "close_after": (1, 100),
+    "close_after_shed": (1, 100),
+    "retry_floor": (0.005, 1.0),
+    "retry_multiple": (1.0, 20.0),
+    "retry_spread_k": (0.0, 20.0),
+    "open_floor": (0.05, 1.0),
+    "open_multiple": (1.0, 20.0),
+    "open_spread_k": (0.0, 20.0),
+    "open_bad_share": (0.0, 1.0),
+    "trip_ceiling": (0.1, 1.0),
+    "reset_floor": (0.005, 0.9),
+    "reset_multiple": (1.0, 20.0),
+    "timeout_trip": (0.01, 1.0),
+    "latency_multiple": (1.1, 100.0),
+    "throttle_share": (0.1, 1.0),
+    "z_act": (0.0, 6.0),
+    "z_open": (0.0, 6.0),
+    "min_requests": (5, 10_000),
+    "min_errors": (2, 10_000),
+    "pool_s_max": (60.0, 3_600.0),
+    "open_per_min_min": (1.0, 10_000.0),
+    "settle_s": (0.0, 3_600.0),
+    "hold_periods": (1, 60),
+    "hold_max": (1, 64),
+    "retighten_s": (0.0, 86_400.0),
+    "quiet_s": (0.0, 86_400.0),
+    "saturated_periods": (1, 60),
+    "valid_for_s": (15.0, 3_600.0),
+    "blind_after_s": (60.0, 86_400.0),
+    "dwell_s": (0.0, 3_600.0),
+    "half_life_s": (600.0, 2_592_000.0),
+    "rise_factor": (0.0, 1.0),
+    "winsor_k": (1.0, 10.0),
+    "profile_rate": (0.01, 1.0),
+    "profile_visits_min": (2, 10),
+    "confidence_full_s": (600.0, 2_592_000.0),
+    "relearn_s": (3_600.0, 2_592_000.0),
+    "open_share_max": (0.0, 1.0),
+    "correlated_min": (2, 1_000),
+    "correlated_s": (10.0, 3_600.0),
+    "changes_per_h_max": (1, 60),
+    "change_gap_s": (0.0, 3_600.0),
+}
+
+# Rules between fields: what must hold, and what to do if it does not.
+RULES: tuple[tuple[str, str, Callable[[Policy], bool]], ...] = (
+    (
+        "attempts_min",
+        "attempts_min must not exceed attempts_nominal: the ladder goes down, not up",
+        lambda p: p.attempts_min <= p.attempts_nominal,
+    ),
+    (
+        "retry_floor",
+        "retry_floor must not exceed open_floor: act on retries before cutting traffic",
+        lambda p: p.retry_floor <= p.open_floor,
+    ),
+    (
+        "open_floor",
+        "open_floor must stay under trip_ceiling, or nothing could ever open",
+        lambda p: p.open_floor < p.trip_ceiling,
+    ),
+    (
+        "z_open",
+        "z_open must be at least z_act: cutting traffic needs the stronger evidence",
+        lambda p: p.z_open >= p.z_act,
+    ),
+    (
+        "min_errors",
+        "min_errors must not exceed min_requests",
+        lambda p: p.min_errors <= p.min_requests,
+    ),
+    (
+        "throttle_base_ms_throttled",
+        "throttle_base_ms_throttled must be at least throttle_base_ms_nominal",
+        lambda p: p.throttle_base_ms_throttled >= p.throttle_base_ms_nominal,
+    ),
+)
+
+
+def load_policy(source: str) -> PolicySet:
+    """Return the policies named by a preset, a YAML file or a compiled JSON file.
+
+    Raises:
+        PolicyError: With file:line, field, value, bound and remedy.
+    """
+    if source in PRESETS:
+        return load_preset(source)
+    path = Path(source)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        hint = did_you_mean(source, PRESETS)
+        listed = ", ".join(PRESETS)
+        raise PolicyError(
+            f"policy {source!r} is neither a preset ({listed}) nor a readable file: {error.strerror}{hint}",
+            field="policy",
+            value=source,
+        ) from error
+    if path.suffix == ".json":
+        return load_compiled(data, where=source)
+    return parse_policy(data, where=source)
+
+
+def parse_policy(data: bytes, *, where: str) -> PolicySet:
+    """Return the policies in the bytes of a YAML file; `where` stands in errors.
+
+    Raises:
+        PolicyError: As `load_policy`.
+    """
+    import yaml
+
+    if len(data) > FILE_BYTES_MAX:
+        raise PolicyError(f"{where}: {len(data)} bytes; a policy has at most {FILE_BYTES_MAX}", field="")
+    try:
+        text = data.decode("utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        plain = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        detail = getattr(error, "problem", None) or error
+        raise PolicyError(f"{where}{line}: is not YAML: {detail}", field="") from error
+    lines = _Lines(node, where)
+    if not isinstance(plain, dict):
+        raise PolicyError(f"{where}:1: must be a mapping that begins with 'version: 1'", field="")
+    return _build(plain, lines, name=Path(where).stem)
+
+
+class _Lines:
+    """Finds the line of a key, and the first duplicate key, in a composed YAML tree."""
+
+    def __init__(self, node: Any, where: str) -> None:
+        self._lines: dict[tuple[str, ...], int] = {}
+        self._where = where
+        self._walk(node, ())
+
+    def _walk(self, node: Any, path: tuple[str, ...]) -> None:
+        if getattr(node, "id", "") != "mapping":
+            return
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            line = key.start_mark.line + 1
+            if here in self._lines:
+                raise PolicyError(
+                    f"{self._where}:{line}: {'.'.join(here)} stands twice "
+                    f"(first on line {self._lines[here]}); remove one",
+                    field=".".join(here),
+                )
+            self._lines[here] = line
+            self._walk(value, here)
+
+    def at(self, *path: str) -> str:
+        """Return 'file:line' of the nearest known ancestor of a path."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return f"{self._where}:{self._lines[path[:length]]}"
+        return f"{self._where}:1"
+
+
+def _build(plain: Mapping[object, object], lines: _Lines, *, name: str) -> PolicySet:
+    for key in plain:
+        if key not in TOP_KEYS:
+            raise PolicyError(
+                f"{lines.at(str(key))}: unknown key {key!r}{did_you_mean(str(key), TOP_KEYS)}", field=str(key)
+            )
+    if plain.get("version") != 1:
+        raise PolicyError(
+            f"{lines.at('version')}: version={plain.get('version')!r} must be 1", field="version"
+        )
+    base = Policy()
+    if "preset" in plain:
+        try:
+            base = load_preset(str(plain["preset"])).default
+        except PolicyError as error:
+            raise PolicyError(
+                f"{lines.at('preset')}: {error}", field="preset", value=plain["preset"]
+            ) from error
+    if "mode" in plain:
+        word = str(plain["mode"]).upper() if not isinstance(plain["mode"], bool) else "OFF"
+        if word not in Mode.__members__ or plain["mode"] is True:
+            raise PolicyError(
+                f"{lines.at('mode')}: mode={plain['mode']!r} must be active, shadow or off", field="mode"
+            )
+        base = base._replace(mode=Mode[word])
+    default = _policy(plain.get("defaults"), base, lines, "defaults")
+    targets: dict[str, Policy] = {}
+    listed = plain.get("targets")
+    if listed is not None and not isinstance(listed, dict):
+        raise PolicyError(f"{lines.at('targets')}: targets must map names to settings", field="targets")
+    for target, fields in (listed or {}).items():
+        targets[str(target)] = _policy(fields, default, lines, "targets", str(target))
+    return PolicySet(default, targets, name)
+
+
+def _policy(fields: object, base: Policy, lines: _Lines, *path: str) -> Policy:
+    """Return `base` changed by one section of the file."""
+    from pydantic import ValidationError
+
+    if fields is None:
+        fields = {}
+    if not isinstance(fields, dict):
+        raise PolicyError(
+            f"{lines.at(*path)}: {'.'.join(path)} must be a mapping of settings", field=path[-1]
+        )
+    plain = {str(key): _off_is_a_word(str(key), value) for key, value in fields.items()}
+    try:
+        model = _model().model_validate(plain)
+    except ValidationError as error:
+        raise _explain(error, lines, path) from error
+    changes = model.model_dump(exclude_unset=True)
+    for key, kind in (("mode", Mode), ("law", Law)):
+        if key in changes:
+            changes[key] = kind[str(changes[key]).upper().replace("-", "_")]
+    policy = base._replace(**changes)
+    for field, text, holds in RULES:
+        if not holds(policy):
+            at = next((key for key in (field, *plain) if key in plain and key in text), field)
+            raise PolicyError(
+                f"{lines.at(*path, at)}: {text} (see {', '.join(sorted(plain)) or 'preset'})", field=field
+            )
+    return with_digest(policy)
+
+
+def _off_is_a_word(key: str, value: object) -> object:
+    """YAML 1.1 reads a bare `off` as false; as a mode it is the word."""
+    return "off" if key == "mode" and value is False else value
+
+
+def _model() -> type[BaseModel]:
+    """Return the validation model of one section, made from Policy and RANGES."""
+    global _MODEL  # noqa: PLW0603 - built once, on first use
+    if _MODEL is None:
+        from typing import Literal
+
+        from pydantic import ConfigDict, Field, create_model
+
+        fields: dict[str, Any] = {
+            "mode": (Literal["active", "shadow", "off"] | None, None),
+            "law": (Literal["ladder", "two_loop", "two-loop"] | None, None),
+        }
+        for name, default in Policy()._asdict().items():
+            if name in ("mode", "law", "digest"):
+                continue
+            if isinstance(default, bool):
+                fields[name] = (bool, default)
+            else:
+                low, high = RANGES[name]
+                fields[name] = (type(default), Field(default, ge=low, le=high, allow_inf_nan=False))
+        config = ConfigDict(extra="forbid", strict=True)
+        _MODEL = create_model("PolicySection", __config__=config, **fields)
+    return _MODEL
+
+
+_MODEL: type[BaseModel] | None = None
+
+
+def _explain(error: ValidationError, lines: _Lines, path: tuple[str, ...]) -> PolicyError:
+    """Return our error for the first thing that is wrong, with all of them counted."""
+    problems = error.errors()
+    first = problems[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    value = first.get("input")
+    where = lines.at(*path, field)
+    known = tuple(name for name in Policy._fields if name != "digest")
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {field!r}{did_you_mean(field, known)}"
+    elif field in RANGES:
+        low, high = RANGES[field]
+        kind = "a whole number" if isinstance(getattr(Policy(), field), int) else "a number"
+        text = (
+            f"{field}={value!r} must be {kind} from {low:g} to {high:g}; default {getattr(Policy(), field)!r}"
+        )
+    else:
+        text = f"{field}={value!r}: {first['msg']}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return PolicyError(f"{where}: {text}{more}", field=field, value=value)

@@ -1,0 +1,85 @@
+"""From a state to what is published: parameters, circuit item, which steps deserve a journal line.
+
+Pure functions between the core's records and the wire contract; also the
+learning of past windows, which decides nothing. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flyball.contract import FLEET, Circuit, TargetParams
+from flyball_controller.codec import short_hash
+from flyball_controller.core.baseline import learn
+from flyball_controller.core.model import Decision, Evidence, Observation, Quality, Reason, Setpoint
+from flyball_controller.core.policy import Policy
+from flyball_controller.core.state import State
+
+# Reasons that are worth a journal line even when nothing changed.
+NEWS = frozenset(
+    {
+        Reason.OBSERVATION_INVALID,
+        Reason.BLIND_TOO_LONG,
+        Reason.OPERATOR_HOLD,
+        Reason.OPERATOR_HOLD_EXPIRED,
+        Reason.NEW_NORMAL_ACCEPTED,
+        Reason.GUARDRAIL_FAILED,
+        Reason.OPEN_SHARE_LIMITED,
+        Reason.CORRELATED_FAILURE_FREEZE,
+    }
+)
+
+
+def is_news(decision: Decision) -> bool:
+    """Return whether a step deserves a journal line: it changed something, or something unusual happened."""
+    return decision.changed or any(item.reason in NEWS for item in decision.evidence)
+
+
+def backfill(state: State, history: Sequence[Observation], policy: Policy, *, now_s: float) -> State:
+    """Return the state with past windows learned, oldest first; nothing is decided about the past.
+
+    Windows over the trip threshold teach only the minute profile, as live ones
+    would. The newest window's stamp is kept, so that no minute counts twice.
+    """
+    baseline = state.baseline
+    stamp_s = state.stamp_s
+    for seen in history:
+        if seen.quality != Quality.OK or seen.requests <= 0 or seen.start_s + seen.period_s > now_s:
+            continue
+        over = seen.failures > max(policy.retry_floor, policy.retry_multiple * baseline.level) * seen.requests
+        baseline = learn(baseline, seen, policy, level_frozen=over)
+        stamp_s = max(stamp_s, seen.start_s)
+    return state._replace(baseline=baseline, stamp_s=stamp_s)
+
+
+def to_params(applied: Setpoint, policy: Policy) -> TargetParams:
+    """Return the configuration of a target whose setpoint is `applied`."""
+    params = TargetParams()
+    retry = params.retry._replace(
+        max_attempts=applied.max_attempts,
+        budget_ratio=applied.budget_ratio,
+        throttle_base_ms=applied.throttle_base_ms,
+    )
+    breaker = params.breaker._replace(probe_ratio=policy.probe_ratio_min, close_after=policy.close_after)
+    return params._replace(retry=retry, breaker=breaker)
+
+
+def to_circuit(name: str, state: State, decision: Decision, version: int) -> Circuit:
+    """Return the circuit item that carries a state's setpoint to the clients, fast and expiring."""
+    applied = state.law.applied
+    first = decision.evidence[0] if decision.evidence else Evidence(Reason.NOTHING_NEW, 0.0, 0.0, 0, 0.0)
+    return Circuit(
+        target=name,
+        function=FLEET,
+        state=applied.circuit,
+        changed_at=max(state.law.circuit_since_s, 0.0),
+        error_count=decision.error_count,
+        probe_ratio=applied.probe_ratio,
+        version=version,
+        write_id=short_hash(repr((name, version, decision.at_s)).encode()),
+        stamp=max(state.stamp_s, 0.0),
+        valid_until=max(state.valid_until_s, 0.0),
+        reason=f"{decision.regime.name}: {first.reason.name}",
+        budget_ratio=applied.budget_ratio,
+        max_attempts=applied.max_attempts,
+    )

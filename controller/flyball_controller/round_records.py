@@ -1,0 +1,58 @@
+"""Records around one round of control: what it needs, why it runs, what it did."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flyball_controller.core.model import Decision
+from flyball_controller.core.state import State
+from flyball_controller.ports import (
+    Checkpoints,
+    Circuits,
+    ConfigPublisher,
+    Holds,
+    Journal,
+    PortError,
+    PublishReport,
+    Sensor,
+)
+
+
+class Ports(NamedTuple):
+    """Everything a round needs of the world."""
+
+    sensor: Sensor
+    checkpoints: Checkpoints
+    circuits: Circuits
+    holds: Holds
+    publisher: ConfigPublisher
+    journal: Journal
+
+
+class Trigger(NamedTuple):
+    """Why this round runs: 'alarm', 'stream', 'tick', 'override', 'replay'; and its dedupe key or id."""
+
+    kind: str
+    detail: str
+
+
+class Remembered(NamedTuple):
+    """A state this process knows, and the stored version it grew from."""
+
+    version: int
+    state: State
+    saved_s: float
+
+
+class RunReport(NamedTuple):
+    """What a round did. `errors` are backend failures by target; `conflicts` counts lost races."""
+
+    decisions: tuple[Decision, ...]
+    errors: tuple[tuple[str, PortError], ...]
+    conflicts: int
+    published: PublishReport | None
+
+    @property
+    def retry(self) -> bool:
+        """Whether the caller must offer the same event again: something retryable failed."""
+        return any(error.retryable for _, error in self.errors)
