@@ -262,7 +262,7 @@ class _Rounds:
             before = state
             state, decision = step(before, seen, policy)
             decisions.append(decision)
-            if is_news(decision):
+            if is_news(decision, before):
                 record = journal_record(
                     decision,
                     seen,

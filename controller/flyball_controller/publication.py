@@ -30,9 +30,11 @@ NEWS = frozenset(
 )
 
 
-def is_news(decision: Decision) -> bool:
+def is_news(decision: Decision, before: State) -> bool:
     """Return whether a step deserves a journal line: it changed something, or something unusual happened."""
-    return decision.changed or any(item.reason in NEWS for item in decision.evidence)
+    if decision.changed or decision.regime != before.law.regime:
+        return True
+    return any(item.reason in NEWS for item in decision.evidence)
 
 
 def backfill(state: State, history: Sequence[Observation], policy: Policy, *, now_s: float) -> State:

@@ -11,7 +11,11 @@ Rules.
    known after three visits and a single incident teaches nothing.
    Hour-of-week keeps an exponential mean per hour; an hour seen too seldom is
    read from the same hour of the other days.
-4. Profile values are integers (1/65534 of the ratio), so that packing a state
+4. A target that fails half of its calls on every day must not be an incident
+   for ever. A slow median of *all* windows raises the level: it cannot move
+   faster than 1/24 per hour, whatever it is shown, and a short incident is
+   forgotten as fast as it was learned.
+5. Profile values are integers (1/65534 of the ratio), so that packing a state
    loses nothing and a restart changes no decision.
 
 Exponential forgetting 2^(-dt/H) is written as 1 / (1 + dt ln2 / H): equal to
@@ -39,6 +43,7 @@ DISPERSION_MAX = 25.0  # one wild window must not make the detector deaf
 HOUR_RATE = 0.3  # weight of the newest week in an hour's mean
 PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
 COLD_S = 1_800.0  # until then only the floor clips: the level must get off zero
+CHRONIC_S = 86_400.0  # the slow median can cross the whole range 0..1 in a day, so an hour moves it by 1/24
 LATENCY_CLIP = 2.0  # one window moves the latency level as if it were at most twice it
 
 
@@ -52,6 +57,7 @@ class Baseline(NamedTuple):
     latency_ms: float = -1.0  # p99 level; -1 = never measured
     proven_per_s: float = 0.0  # highest attempts per second seen healthy
     learned_s: float = 0.0  # history behind all this
+    chronic: float = 0.0  # slow median of all windows, good or bad: what never gets better is normal
     minute: tuple[int, ...] = (UNVISITED,) * (MINUTES * VISITS)  # newest visit first
     hour: tuple[int, ...] = (0,) * HOURS
     hour_visits: tuple[int, ...] = (0,) * HOURS
@@ -62,7 +68,8 @@ class Baseline(NamedTuple):
     @property
     def level(self) -> float:
         """Normal ratio of failed first attempts, 0 when nothing was learned."""
-        return self.failures_ew / self.requests_ew if self.requests_ew > 0.0 else 0.0
+        mean = self.failures_ew / self.requests_ew if self.requests_ew > 0.0 else 0.0
+        return mean if mean > self.chronic else self.chronic
 
 
 def confidence(baseline: Baseline, policy: Policy) -> float:
@@ -93,7 +100,7 @@ def minute_expectation(baseline: Baseline, at_s: float) -> float:
 
 
 def hour_expectation(baseline: Baseline, at_s: float, visits_min: int) -> float:
-    """Return the seasonal ratio of this hour of the week; from the same hour of all days while that is unknown."""
+    """Return the seasonal ratio of this hour of the week, or of all days while that is unknown."""
     hour = int(at_s // 3600.0) % HOURS
     if baseline.hour_visits[hour] >= visits_min:
         return baseline.hour[hour] / QUANTA
@@ -136,8 +143,9 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
     """
     ratio = seen.failures / seen.requests
     minute = _visit_minutes(baseline.minute, seen, ratio)
+    chronic = _chronic(baseline.chronic, ratio, seen.period_s)
     if level_frozen:
-        return Baseline(*baseline[:7], minute, *baseline[8:])
+        return Baseline(*baseline[:7], chronic, minute, *baseline[9:])
     level = baseline.level
     clipped, weight = _winsorised(baseline, ratio, seen.requests, policy)
     keep = 1.0 / (1.0 + weight * seen.period_s * LN2 / policy.half_life_s)
@@ -158,6 +166,7 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         _latency(baseline, seen, rate),
         _proven(baseline, seen),
         baseline.learned_s + seen.period_s,
+        chronic,
         minute,
         hour,
         visits,
@@ -193,6 +202,20 @@ def _dispersion(baseline: Baseline, ratio: float, requests: int, rate: float) ->
         one = DISPERSION_MAX
     value = baseline.dispersion + rate * (one - baseline.dispersion)
     return value if value > 1.0 else 1.0
+
+
+def _chronic(chronic: float, ratio: float, period_s: float) -> float:
+    """Step the slow median towards a window: whatever the window holds, by at most its share of a day."""
+    stride = period_s / CHRONIC_S
+    if ratio > chronic + stride:
+        return chronic + stride
+    return chronic - stride if ratio < chronic - stride else ratio
+
+
+def watch(baseline: Baseline, seen: Observation) -> Baseline:
+    """Return the baseline after a window off nominal: only the slow median learns from it."""
+    chronic = _chronic(baseline.chronic, seen.failures / seen.requests, seen.period_s)
+    return Baseline(*baseline[:7], chronic, *baseline[8:])
 
 
 def _latency(baseline: Baseline, seen: Observation, rate: float) -> float:

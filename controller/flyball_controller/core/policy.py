@@ -41,7 +41,7 @@ class Policy(NamedTuple):
 
     # --- trip and reset: ratios of failed first attempts --------------------------------
     # trip = max(floor, multiple x baseline, baseline + spread_k x spread) if adaptive, else floor.
-    retry_floor: float = 0.08
+    retry_floor: float = 0.03  # seen from here on; acted upon where the nominal budget no longer covers it
     retry_adaptive: bool = True
     retry_multiple: float = 3.0
     retry_spread_k: float = 3.0
@@ -52,9 +52,11 @@ class Policy(NamedTuple):
     open_bad_share: float = 0.9  # DEAD also needs this share of point failures
     trip_ceiling: float = 0.95  # an adaptive threshold never rises above this
     reset_floor: float = 0.15  # CLEAN: upper bound under max(this, reset_multiple x baseline)
+    reset_point: float = 0.04  # and the plain ratio under max(this, half the trip)
     reset_multiple: float = 3.0
     timeout_trip: float = 0.10  # SATURATED: lower bound of the time-out ratio over this
     latency_multiple: float = 3.0  # SATURATED, second form: p99 over this multiple of its baseline
+    throttle_trip: float = 0.08  # THROTTLED: lower bound of the failure ratio over this, and
     throttle_share: float = 0.5  # THROTTLED: throttles are more than this share of the failures
 
     # --- evidence ------------------------------------------------------------------------

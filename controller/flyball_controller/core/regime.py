@@ -79,7 +79,7 @@ def _trouble(
         return None
     slow = baseline.latency_ms > 0.0 and seen.latency_ms_p99 > policy.latency_multiple * baseline.latency_ms
     fast_share = 1.0 - pool.timeouts / pool.failures
-    throttled = pool.throttles > policy.throttle_share * pool.failures
+    throttled = pool.throttles > policy.throttle_share * pool.failures and low > policy.throttle_trip
     if slow and not throttled and pool.timeouts > 0 and low > trips.timeout:
         limit = policy.latency_multiple * baseline.latency_ms
         return _bad(Regime.SATURATED, Reason.LATENCY_OVER_BASELINE, seen.latency_ms_p99, limit, n, trust)

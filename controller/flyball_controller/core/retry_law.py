@@ -20,7 +20,7 @@ from flyball_controller.core.circuit import CircuitEvent, may_move, next_circuit
 from flyball_controller.core.evidence import Pool, wilson_bounds
 from flyball_controller.core.model import Evidence, Observation, Reason, Regime, Setpoint
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.regime import Verdict
+from flyball_controller.core.regime import CLEAN_REQUESTS, Verdict
 from flyball_controller.core.state import LawState, nominal_setpoint
 from flyball_controller.core.threshold import Trips
 
@@ -28,6 +28,7 @@ from flyball_controller.core.threshold import Trips
 BUDGET_THROTTLED = 0.1
 BUDGET_RAISED = 1.0
 BUDGET_FULL = 3.0  # every attempt of every request
+COVERED = 1.25  # a budget this much over the demand for retries needs no raising
 HEADROOM = 1.2  # predicted attempts may exceed the proven rate by this factor
 SHED_MARGIN = 0.85  # shed to below the measured capacity, so that its queue drains
 SHED_MAX = 0.9
@@ -57,7 +58,7 @@ class Wish(NamedTuple):
     setpoint: Setpoint
     regime: Regime
     evidence: tuple[Evidence, ...]
-    saturated_count: int
+    bad_count: int
     clean_count: int
     useless: bool
 
@@ -85,7 +86,7 @@ def _keep(law: LawState, now: Moment, *more: Evidence) -> Wish:
     regime = law.regime
     if regime == Regime.BLIND:  # it sees again, but nothing is proven yet
         regime = Regime.RECOVERING
-    return Wish(law.applied, regime, (*now.verdict.evidence, *more), law.saturated_count, 0, law.useless)
+    return Wish(law.applied, regime, (*now.verdict.evidence, *more), law.bad_count, 0, law.useless)
 
 
 def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
@@ -94,7 +95,7 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
     evidence = now.verdict.evidence
     if applied.budget_ratio > 0.0:
         return Wish(applied._replace(budget_ratio=0.0), Regime.SATURATED, evidence, 0, 0, law.useless)
-    count = law.saturated_count + 1 if now.settled else law.saturated_count
+    count = law.bad_count + 1 if now.settled else law.bad_count
     wanted = applied
     if count >= policy.saturated_periods and applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
         # It stayed saturated without retries: a real capacity deficit. Let through what it serves.
@@ -193,16 +194,23 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
         )
         wanted = applied._replace(budget_ratio=BUDGET_THROTTLED)
         return Wish(wanted, Regime.USELESS_RETRIES, evidence, 0, 0, True)
-    budget, more = _raised_budget(law, now, ratio)
-    return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), 0, 0, False)
+    count = law.bad_count + 1 if law.regime == Regime.BROKEN else 1
+    demand = ratio + ratio * ratio + ratio * ratio * ratio  # extra attempts per request, with three retries
+    few = now.pool.requests < CLEAN_REQUESTS
+    again = count >= 2 and now.seen.failures > now.trips.retry * now.seen.requests
+    if applied.budget_ratio >= COVERED * demand or (few and not again):
+        # The budget in force covers it already; or few requests: a second bad window decides.
+        return Wish(applied, Regime.BROKEN, evidence, count, 0, False)
+    budget, more = _raised_budget(law, now, demand)
+    return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), count, 0, False)
 
 
-def _raised_budget(law: LawState, now: Moment, ratio: float) -> tuple[float, tuple[Evidence, ...]]:
+def _raised_budget(law: LawState, now: Moment, demand: float) -> tuple[float, tuple[Evidence, ...]]:
     """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
     applied = law.applied
     if applied.circuit != CircuitState.CLOSED or applied.budget_ratio >= BUDGET_FULL:
         return applied.budget_ratio, ()
-    predicted = now.pool.requests / now.pool.span_s * (1.0 + ratio + ratio * ratio + ratio * ratio * ratio)
+    predicted = now.pool.requests / now.pool.span_s * (1.0 + demand)
     proven = HEADROOM * now.baseline.proven_per_s
     if now.baseline.proven_per_s > 0.0 and predicted <= proven:
         return BUDGET_FULL, (
@@ -283,7 +291,7 @@ def _one_step_towards(applied: Setpoint, nominal: Setpoint, policy: Policy) -> t
 
 
 def wish_ladder(law: LawState, now: Moment, policy: Policy) -> Wish:
-    """Return the wish of the ladder law: fewer attempts over one threshold, open over another, restore by steps.
+    """Return the wish of the ladder law: fewer attempts over one threshold, open over another.
 
     This is the practice that most teams know. It is shipped because people ask
     for it and to compare against; what it cannot do (end a retry storm above

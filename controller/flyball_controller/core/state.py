@@ -27,7 +27,7 @@ class LawState(NamedTuple):
     loosened_s: float = NEVER
     circuit_since_s: float = NEVER
     off_since_s: float = NEVER  # since when the target has not been nominal
-    saturated_count: int = 0  # settled saturated windows at budget 0
+    bad_count: int = 0  # windows in a row that call for the next step of the same regime
     clean_count: int = 0  # settled clean windows in a row
     off_count: int = 0  # windows since it left nominal
     hold_factor: int = 1

@@ -7,7 +7,7 @@ late, repeated or impossible leaves the state untouched and says so.
 
 from __future__ import annotations
 
-from flyball_controller.core.baseline import Baseline, confidence, expected_ratio, learn
+from flyball_controller.core.baseline import Baseline, confidence, expected_ratio, learn, watch
 from flyball_controller.core.evidence import Pool, Window, pool_windows, push_window
 from flyball_controller.core.guardrails import guard, hold_is_active, tightens
 from flyball_controller.core.inspect import past_invalid, problem_of
@@ -72,7 +72,7 @@ def _without_data(state: State, seen: Observation, policy: Policy) -> tuple[Stat
     if silent_s > policy.blind_after_s:
         notes.append(_note(Reason.BLIND_TOO_LONG, silent_s, policy.blind_after_s))
         regime = Regime.BLIND if law.applied != nominal_setpoint(policy) else regime
-    wish = Wish(law.applied, regime, tuple(notes), law.saturated_count, law.clean_count, law.useless)
+    wish = Wish(law.applied, regime, tuple(notes), law.bad_count, law.clean_count, law.useless)
     return _conclude(state, seen, policy, wish, NO_POOL, state.baseline, state.ring)
 
 
@@ -143,9 +143,11 @@ def _learned(
         accepted = state.baseline._replace(failures_ew=float(pool.failures), requests_ew=float(pool.requests))
         note = _note(Reason.NEW_NORMAL_ACCEPTED, off_s, policy.relearn_s, pool.requests)
         return accepted, wish._replace(evidence=(*wish.evidence, note))
-    if law.off_count < PROFILE_EXCURSION and seen.short_circuited == 0:
+    if seen.short_circuited > 0:
+        return state.baseline, frozen  # a gated target shows only what the gate lets through
+    if law.off_count < PROFILE_EXCURSION:
         return learn(state.baseline, seen, policy, level_frozen=True), frozen
-    return state.baseline, frozen
+    return watch(state.baseline, seen), frozen
 
 
 def _conclude(
@@ -232,7 +234,7 @@ def _books(
         at_s if changed and not urgent else law.loosened_s,
         at_s if applied.circuit != law.applied.circuit else law.circuit_since_s,
         at_s if accepted else off_since_s,
-        wish.saturated_count,
+        wish.bad_count,
         0 if changed else wish.clean_count,
         law.off_count + 1 if off else 0,
         factor,

@@ -80,5 +80,9 @@ def trips_for(policy: Policy, *, expected: float, spread: float, confidence: flo
     reset = policy.reset_floor
     if policy.retry_adaptive and policy.reset_multiple * expected > reset:
         reset = policy.reset_multiple * expected
-    half = 0.5 * retry
-    return Trips(retry, opening, timeout, reset, half if half > expected else (retry + expected) / 2.0)
+    point = 0.5 * retry
+    if expected > point:
+        point = (retry + expected) / 2.0
+    if policy.reset_point > point:
+        point = policy.reset_point
+    return Trips(retry, opening, timeout, reset, point)
