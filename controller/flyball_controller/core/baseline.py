@@ -44,6 +44,7 @@ HOUR_RATE = 0.3  # weight of the newest week in an hour's mean
 PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
 COLD_S = 1_800.0  # until then only the floor clips: the level must get off zero
 CHRONIC_S = 86_400.0  # the slow median can cross the whole range 0..1 in a day, so an hour moves it by 1/24
+CHRONIC_HEADROOM = 2.0  # the mean may learn windows up to this multiple of the slow median
 LATENCY_CLIP = 2.0  # one window moves the latency level as if it were at most twice it
 
 
@@ -185,9 +186,19 @@ def _winsorised(baseline: Baseline, ratio: float, requests: int, policy: Policy)
     sd = sqrt(baseline.dispersion * base * (1.0 - base) / requests)
     if baseline.spread > sd:
         sd = baseline.spread
+    # Over the absolute floor the mean follows only where the slow median has been:
+    # a start inside an incident must not become normal.
+    cap = CHRONIC_HEADROOM * baseline.chronic
+    if policy.retry_floor > cap:
+        cap = policy.retry_floor
     top = level + policy.winsor_k * sd
-    if level < policy.retry_floor and (top > policy.retry_floor or baseline.learned_s < COLD_S):
-        top = policy.retry_floor  # a start inside an incident must not become normal
+    if top > cap or baseline.learned_s < COLD_S:
+        top = cap
+    few = (
+        policy.min_errors - 1.0
+    ) / requests  # so few failures are never evidence: at low traffic they are normal
+    if few > top:
+        top = few
     return (ratio, 1.0) if ratio <= top else (top, policy.rise_factor)
 
 

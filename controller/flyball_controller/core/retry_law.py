@@ -208,7 +208,7 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
 def _raised_budget(law: LawState, now: Moment, demand: float) -> tuple[float, tuple[Evidence, ...]]:
     """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
     applied = law.applied
-    if applied.circuit != CircuitState.CLOSED or applied.budget_ratio >= BUDGET_FULL:
+    if applied.circuit != CircuitState.CLOSED:
         return applied.budget_ratio, ()
     predicted = now.pool.requests / now.pool.span_s * (1.0 + demand)
     proven = HEADROOM * now.baseline.proven_per_s
@@ -223,8 +223,9 @@ def _raised_budget(law: LawState, now: Moment, demand: float) -> tuple[float, tu
 
 
 def _retries_useless(law: LawState, now: Moment, ratio: float) -> bool:
-    """Full budget in force and settled, yet requests fail far more often than independent attempts would."""
-    if law.applied.budget_ratio < BUDGET_FULL or not now.settled or now.pool.request_failures < 0:
+    """The budget in force covers the demand and has settled, yet requests fail far more often than independent attempts would."""
+    demand = ratio + ratio * ratio + ratio * ratio * ratio
+    if law.applied.budget_ratio < COVERED * demand or not now.settled or now.pool.request_failures < 0:
         return False
     limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
     return now.pool.request_failures > limit * now.pool.requests

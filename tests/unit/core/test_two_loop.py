@@ -1,0 +1,174 @@
+"""The two-loop law, regime by regime: what is done, when, and what is not done."""
+
+from __future__ import annotations
+
+from core_runs import calm, changes, run, window
+from flyball.contract import CircuitState
+from flyball_controller.core.model import Reason, Regime
+from flyball_controller.core.policy import Policy
+
+
+def _after_a_day(incident: list, policy: Policy | None = None):
+    state, decisions = run(calm(0, 600, fast=1), policy)
+    assert not changes(decisions)
+    return run(incident, policy, state)
+
+
+def test_saturation_takes_the_budget_to_zero_in_one_step():
+    """Retries feed the storm, and 0 is the only value that is safe for every load under capacity."""
+    _, decisions = _after_a_day([window(600, timeouts=200)])
+    assert decisions[0].regime == Regime.SATURATED
+    assert decisions[0].applied.budget_ratio == 0.0
+    assert decisions[0].applied.circuit == CircuitState.CLOSED
+    assert decisions[0].urgent
+    assert decisions[0].evidence[0].reason == Reason.TIMEOUTS_OVER_TRIP
+
+
+def test_a_lasting_deficit_is_shed_to_the_measured_capacity():
+    """Half of the calls time out even without retries: admit 0.85 x 0.5, down to a tenth = 0.4."""
+    _, decisions = _after_a_day([window(600 + i, timeouts=300) for i in range(6)])
+    shed = [d for d in changes(decisions) if d.applied.circuit == CircuitState.HALF_OPEN]
+    assert len(shed) == 1
+    assert shed[0].applied.probe_ratio == 0.4
+    assert shed[0].applied.close_after == Policy().close_after_shed
+    # Budget 0 at window 600 (decided 80 s after its start); settled windows are 603, 604, 605.
+    assert decisions.index(shed[0]) == 5
+
+
+def test_a_short_saturation_is_not_shed():
+    """Three windows, then clean: nothing was cut, the budget returns after its hold."""
+    _, decisions = _after_a_day([*(window(600 + i, timeouts=300) for i in range(3)), *calm(603, 12)])
+    assert all(d.applied.circuit == CircuitState.CLOSED for d in decisions)
+    assert decisions[-1].applied.budget_ratio == 0.2
+
+
+def test_death_opens_with_probes():
+    """There is no goodput to win: save calls, leave a tenth as probes."""
+    _, decisions = _after_a_day([window(600, fast=590)])
+    applied = decisions[0].applied
+    assert decisions[0].regime == Regime.DEAD
+    assert (applied.circuit, applied.probe_ratio, applied.budget_ratio) == (CircuitState.OPEN, 0.1, 0.0)
+
+
+def test_probes_have_a_floor_per_minute():
+    """At 20 requests a minute a tenth would be 2 probes: 6 a minute are 0.3."""
+    state, _ = run(calm(0, 600, requests=20))
+    _, decisions = run([window(600 + i, requests=20, fast=20) for i in range(4)], state=state)
+    opened = [d for d in changes(decisions) if d.applied.circuit == CircuitState.OPEN]
+    assert opened[0].applied.probe_ratio == 0.3
+
+
+def test_a_dead_target_with_little_traffic_is_never_opened():
+    """Five requests a minute cannot tell when it is back."""
+    state, _ = run(calm(0, 600, requests=5))
+    _, decisions = run([window(600 + i, requests=5, fast=5) for i in range(30)], state=state)
+    assert all(d.applied.circuit == CircuitState.CLOSED for d in decisions)
+    assert decisions[-1].applied.budget_ratio == 0.0
+    assert any(e.reason == Reason.TRAFFIC_TOO_LOW_TO_OPEN for d in decisions for e in d.evidence)
+
+
+def test_partial_fast_failures_raise_the_budget_where_capacity_is_proven():
+    """30 % fail independently: 4 attempts leave 0.8 %. A fleet that once carried 16/s can carry 10/s x 1.417."""
+    state, _ = run([*calm(0, 60, requests=960), *calm(60, 60)])
+    _, decisions = run([window(120, fast=180)], state=state)
+    assert decisions[0].regime == Regime.BROKEN
+    assert decisions[0].applied.budget_ratio == 3.0
+    assert not decisions[0].urgent
+
+
+def test_without_proven_headroom_the_budget_rises_by_steps():
+    """60 % errors ask for 1.176 retries per request: 1 first, then 3 when a settled window shows no saturation."""
+    _, decisions = _after_a_day([window(600 + i, fast=360) for i in range(5)])
+    assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0, 3.0]
+
+
+def test_the_budget_rises_no_further_than_the_failures_need():
+    """30 % errors ask for 0.417 retries per request: 1 covers it, and a second deployment would buy nothing."""
+    _, decisions = _after_a_day([window(600 + i, fast=180) for i in range(12)])
+    assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0]
+
+
+def test_failures_that_the_nominal_budget_covers_change_nothing():
+    """5 % errors need 0.05 retries per request; the budget allows 0.2."""
+    _, decisions = _after_a_day([window(600 + i, fast=30) for i in range(10)])
+    assert not changes(decisions)
+    assert decisions[0].regime == Regime.BROKEN
+
+
+def test_useless_retries_are_withdrawn_and_latched():
+    """One dead shard: 30 % of requests fail whatever is tried, where independent failures would leave 0.8 %."""
+    incident = [window(600 + i, fast=180, failed=180) for i in range(12)]
+    _, decisions = _after_a_day(incident)
+    assert decisions[-1].regime == Regime.USELESS_RETRIES
+    assert decisions[-1].applied.budget_ratio == 0.1
+    assert decisions[-1].applied.circuit == CircuitState.CLOSED
+    budgets = [d.applied.budget_ratio for d in changes(decisions)]
+    assert budgets == [1.0, 0.1]
+
+
+def test_throttling_asks_for_patience_not_for_retries():
+    """Goodput is fixed by the target's limit: budget 0.1 and a longer first pause."""
+    _, decisions = _after_a_day([window(600, throttles=240)])
+    assert decisions[0].regime == Regime.THROTTLED
+    assert decisions[0].applied.budget_ratio == 0.1
+    assert decisions[0].applied.throttle_base_ms == 4_000
+
+
+def test_slow_failures_are_saturation_even_before_they_time_out():
+    """15 % errors, a few time-outs, and p99 at ten times its baseline."""
+    _, decisions = _after_a_day([window(600, fast=80, timeouts=20, p99=2_000.0)])
+    assert decisions[0].regime == Regime.SATURATED
+    assert decisions[0].evidence[0].reason == Reason.LATENCY_OVER_BASELINE
+
+
+def test_recovery_from_open_goes_half_open_closed_budget():
+    """Each step waits until the last one has settled."""
+    incident = [*(window(600 + i, fast=590) for i in range(5)), *calm(605, 30)]
+    _, decisions = _after_a_day(incident)
+    steps = [(d.applied.circuit.name, d.applied.budget_ratio) for d in changes(decisions)]
+    assert steps == [("OPEN", 0.0), ("HALF_OPEN", 0.0), ("CLOSED", 0.0), ("CLOSED", 0.2)]
+    times = [d.at_s for d in changes(decisions)]
+    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 120.0
+
+
+def test_a_relapse_doubles_the_hold():
+    """Clean, restored, saturated again within ten minutes: the next restore waits twice as long."""
+    first = [window(600, timeouts=300), *calm(601, 6)]
+    second = [window(607, timeouts=300), *calm(608, 10)]
+    _, decisions = _after_a_day([*first, *second])
+    moved = [(i, d.applied.budget_ratio) for i, d in enumerate(decisions) if d.changed]
+    assert [budget for _, budget in moved] == [0.0, 0.2, 0.0, 0.2]
+    waits = [moved[1][0] - moved[0][0], moved[3][0] - moved[2][0]]
+    assert waits[1] == waits[0] + 2
+
+
+def test_an_hourly_batch_is_no_incident_and_the_same_level_elsewhere_is():
+    """25 % errors at minutes 0-2 of every hour, learned; the same at minute 30 acts at once."""
+    stream = [window(i, fast=150 if i % 60 < 3 else 1) for i in range(60 * 24)]
+    state, _ = run(stream)
+    _, batch = run([window(1440 + i, fast=150) for i in range(3)], state=state)
+    assert not changes(batch)
+    _, elsewhere = run([*calm(1440, 30, fast=1), window(1470, fast=150)], state=state)
+    assert elsewhere[-1].changed
+
+
+def test_a_slow_ramp_is_not_learned_as_normal():
+    """25 minutes from 0 to 50 % time-outs: seen before it reaches 20 %."""
+    ramp = [window(600 + i, timeouts=12 * i) for i in range(26)]
+    _, decisions = _after_a_day(ramp)
+    first = next(i for i, d in enumerate(decisions) if d.changed)
+    assert 12 * first / 600 < 0.2
+
+
+def test_three_requests_a_minute_do_not_trip_on_one_error():
+    """One error in a minute of three is 33 %, and proves nothing."""
+    stream = [window(i, requests=3, fast=1 if i % 50 == 0 else 0) for i in range(600)]
+    _, decisions = run(stream)
+    assert not changes(decisions)
+
+
+def test_three_requests_a_minute_show_an_outage_within_minutes():
+    """Every request fails: acted upon within five windows."""
+    state, _ = run(calm(0, 600, requests=3))
+    _, decisions = run([window(600 + i, requests=3, fast=3) for i in range(6)], state=state)
+    assert any(d.changed for d in decisions[:5])
