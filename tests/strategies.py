@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from hypothesis import strategies as st
+
 from flyball_controller.core.model import Observation, Quality
 from flyball_controller.core.policy import Law, Policy
-from hypothesis import strategies as st
 
 T0 = 1_699_999_200.0  # a full hour
 POLICIES = st.sampled_from(

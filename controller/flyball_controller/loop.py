@@ -119,7 +119,11 @@ class _Rounds:
         self.known: dict[str, Remembered] = {}
         self.sensed: Mapping[str, tuple[Observation, ...]] = {}
         self.holds: Mapping[str, Hold] = {}
-        self.fleet = FleetState()
+        self.fleet = FleetState()  # as stored
+        self.fleet_now = FleetState()  # with what this round decided so far
+        self.reread: set[str] = (
+            set()
+        )  # targets whose state came from the store: what was published is unknown
         self.fleet_version = 0
         self.fleet_size = 1
         self.failed: set[str] = set()
@@ -140,9 +144,10 @@ class _Rounds:
             return
         fleet_item = stored[FLEET_KEY]
         self.fleet_version = fleet_item.version
-        self.fleet = decode_fleet(fleet_item.data)
+        self.fleet = self.fleet_now = decode_fleet(fleet_item.data)
         for name in missing:
             self.known[name] = self._remember(name, stored[name])
+        self.reread = set(missing)
         try:
             self.holds = self.ports.holds.active(names)
         except PortError as error:
@@ -201,7 +206,7 @@ class _Rounds:
             known = self.known[name]
             outcome = self._step_all(name, known.state)
             if not self._must_save(known, outcome, name):
-                self._accept(name, known.version, known.saved_s, outcome, publish=False)
+                self._accept(name, known.version, known.saved_s, outcome, saved=False)
                 return
             data = encode_state(outcome.state)
             write_id = short_hash(
@@ -221,7 +226,7 @@ class _Rounds:
                 self._forget(name)
                 return
             if isinstance(saved, Saved):
-                self._accept(name, saved.version, self.now_s, outcome, publish=True)
+                self._accept(name, saved.version, self.now_s, outcome, saved=True)
                 return
             self._lose(name, saved)
         self.errors.append(
@@ -245,7 +250,7 @@ class _Rounds:
     def _step_all(self, name: str, state: State) -> _Round:
         """Step every new window in order; with none, let time pass in one MISSING step."""
         policy = self.policies.for_target(name)
-        state = apply_fleet(state, self.fleet, policy, target=name, fleet_size=self.fleet_size)
+        state = apply_fleet(state, self.fleet_now, policy, target=name, fleet_size=self.fleet_size)
         hold = self.holds.get(name)
         held = hold is not None and hold != state.hold
         if hold is not None and held:
@@ -290,7 +295,7 @@ class _Rounds:
         due = known.saved_s < 0.0 or self.now_s - known.saved_s >= self.checkpoint_every_s
         return off or changed or due or outcome.state.hold != known.state.hold or self.cache is None
 
-    def _accept(self, name: str, version: int, saved_s: float, outcome: _Round, *, publish: bool) -> None:
+    def _accept(self, name: str, version: int, saved_s: float, outcome: _Round, *, saved: bool) -> None:
         remembered = Remembered(version, outcome.state, saved_s)
         self.known[name] = remembered
         if self.cache is not None:
@@ -306,7 +311,14 @@ class _Rounds:
             decision.changed and decision.urgent for decision in outcome.decisions
         )
         moved = any(decision.changed for decision in outcome.decisions)
-        if publish and (moved or applied != nominal_setpoint(policy)):
+        if moved:
+            self.fleet_now = fleet_step(
+                self.fleet_now, outcome.decisions, self.policies.default, at_s=self.now_s
+            )
+        # A state fresh from the store may never have been published (a crash, a lost reply): offer it
+        # again. The store's condition on the version makes that harmless.
+        unsure = name in self.reread and outcome.state.law.changed_s >= 0.0
+        if version > 0 and (moved or unsure or (saved and applied != nominal_setpoint(policy))):
             self.circuits.append((name, to_circuit(name, outcome.state, outcome.decisions[-1], version)))
 
     # --- acting ---------------------------------------------------------------------------
@@ -316,7 +328,8 @@ class _Rounds:
         self._save_fleet()
         self._attempt("journal", self._append_journal)
         for name, circuit in self.circuits:
-            self._attempt(name, partial(self.ports.circuits.publish, circuit))
+            if not self._attempt(name, partial(self.ports.circuits.publish, circuit)):
+                self._forget(name)  # the next round reads the state again and offers its circuit again
         report = None
         if self.wishes:
             try:
@@ -327,11 +340,13 @@ class _Rounds:
                 self.errors.append(("configuration", error))
         return RunReport(tuple(self.decisions), tuple(self.errors), self.conflicts, report)
 
-    def _attempt(self, what: str, act: Callable[[], object]) -> None:
+    def _attempt(self, what: str, act: Callable[[], object]) -> bool:
         try:
             act()
         except PortError as error:
             self.errors.append((what, error))
+            return False
+        return True
 
     def _append_journal(self) -> None:
         if self.records:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core_runs import T0, calm, run, window
 from flyball_controller.core.baseline import (
     Baseline,
@@ -15,8 +18,6 @@ from flyball_controller.core.baseline import (
 )
 from flyball_controller.core.model import Observation
 from flyball_controller.core.policy import Policy
-from hypothesis import given
-from hypothesis import strategies as st
 
 POLICY = Policy()
 
@@ -42,7 +43,7 @@ def test_a_level_of_exactly_zero_is_a_value_and_is_not_relearned():
 
 
 def test_one_wild_window_moves_the_level_by_a_bounded_amount():
-    """All 600 requests of a minute fail after a day of calm: the level rises by a minute's share of a day (C6)."""
+    """A minute in which all fails, after a calm day, raises the level by its share of a day (C6)."""
     base = _learned(calm(0, 1440, fast=1))
     after = _learned([window(1440, fast=600)], base)
     assert after.level - base.level <= 60 / 86_400

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+
 from flyball.contract import CircuitState
 from flyball_controller.core.circuit import TRANSITIONS, CircuitEvent, may_move, next_circuit
 

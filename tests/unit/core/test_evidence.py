@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from flyball_controller.core.evidence import RING_LENGTH_MAX, Window, pool_windows, push_window, wilson_bounds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flyball_controller.core.evidence import RING_LENGTH_MAX, Window, pool_windows, push_window, wilson_bounds
 
 
 def _window(start: int, requests: int, failures: int = 0, *, request_failures: int = 0) -> Window:
@@ -13,7 +14,7 @@ def _window(start: int, requests: int, failures: int = 0, *, request_failures: i
 
 
 def test_wilson_bounds_match_a_worked_example():
-    """10 of 100 at z = 2: centre (0.1 + 0.02)/1.04 = 0.115385, half 2/1.04 * sqrt(0.0009 + 0.0001) = 0.060813."""
+    """10 of 100, z = 2: (0.1 + 0.02)/1.04 = 0.115385 -/+ 2/1.04 * sqrt(0.0009 + 0.0001) = 0.060813."""
     low, high = wilson_bounds(10, 100, z=2.0)
     assert low == pytest.approx(0.054572, abs=1e-6)
     assert high == pytest.approx(0.176198, abs=1e-6)

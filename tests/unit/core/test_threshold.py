@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from flyball_controller.core.policy import Policy
-from flyball_controller.core.threshold import trip_level, trips_for
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flyball_controller.core.policy import Policy
+from flyball_controller.core.threshold import trip_level, trips_for
 
 
 def level(**change: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from core_runs import calm, changes, run, window
 from flyball.contract import CircuitState
 from flyball_controller.core.model import Reason, Regime
@@ -68,7 +70,7 @@ def test_a_dead_target_with_little_traffic_is_never_opened():
 
 
 def test_partial_fast_failures_raise_the_budget_where_capacity_is_proven():
-    """30 % fail independently: 4 attempts leave 0.8 %. A fleet that once carried 16/s can carry 10/s x 1.417."""
+    """30 % fail: 4 attempts leave 0.8 %. A fleet that once carried 16/s can carry 10/s x 1.417."""
     state, _ = run([*calm(0, 60, requests=960), *calm(60, 60)])
     _, decisions = run([window(120, fast=180)], state=state)
     assert decisions[0].regime == Regime.BROKEN
@@ -77,13 +79,13 @@ def test_partial_fast_failures_raise_the_budget_where_capacity_is_proven():
 
 
 def test_without_proven_headroom_the_budget_rises_by_steps():
-    """60 % errors ask for 1.176 retries per request: 1 first, then 3 when a settled window shows no saturation."""
+    """60 % errors ask for 1.176 retries per request: 1 first, then 3 after a settled window."""
     _, decisions = _after_a_day([window(600 + i, fast=360) for i in range(5)])
     assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0, 3.0]
 
 
 def test_the_budget_rises_no_further_than_the_failures_need():
-    """30 % errors ask for 0.417 retries per request: 1 covers it, and a second deployment would buy nothing."""
+    """30 % errors ask for 0.417 retries per request: 1 covers it, 3 would buy nothing."""
     _, decisions = _after_a_day([window(600 + i, fast=180) for i in range(12)])
     assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0]
 
@@ -96,7 +98,7 @@ def test_failures_that_the_nominal_budget_covers_change_nothing():
 
 
 def test_useless_retries_are_withdrawn_and_latched():
-    """One dead shard: 30 % of requests fail whatever is tried, where independent failures would leave 0.8 %."""
+    """One dead shard: 30 % of requests fail whatever is tried; independent failures would leave 0.8 %."""
     incident = [window(600 + i, fast=180, failed=180) for i in range(12)]
     _, decisions = _after_a_day(incident)
     assert decisions[-1].regime == Regime.USELESS_RETRIES
@@ -128,7 +130,7 @@ def test_recovery_from_open_goes_half_open_closed_budget():
     steps = [(d.applied.circuit.name, d.applied.budget_ratio) for d in changes(decisions)]
     assert steps == [("OPEN", 0.0), ("HALF_OPEN", 0.0), ("CLOSED", 0.0), ("CLOSED", 0.2)]
     times = [d.at_s for d in changes(decisions)]
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 120.0
+    assert min(b - a for a, b in pairwise(times)) >= 120.0
 
 
 def test_a_relapse_doubles_the_hold():
