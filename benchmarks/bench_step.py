@@ -33,11 +33,8 @@ def make_windows(seed: int = 1) -> list[Observation]:
             ratio = 0.4
         failures = sum(draw.random() < ratio for _ in range(requests // 10)) * 10
         at_s = start_s + 60.0 * i
-        windows.append(
-            Observation(
-                "t", at_s, 60.0, at_s + 80.0, requests, 0, failures, 0, requests + failures, 0, 0, 0, -1.0, 200.0
-            )
-        )  # fmt: skip
+        seen = Observation("t", at_s, 60.0, at_s + 80.0, requests, 0, failures, attempts=requests + failures)
+        windows.append(seen._replace(request_failures=0, latency_ms_p99=200.0))
     return windows
 
 

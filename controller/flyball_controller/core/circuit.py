@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from flyball.contract import CircuitState
+from flyball.records import CircuitState
 
 
 class CircuitEvent(IntEnum):

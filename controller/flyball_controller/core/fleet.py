@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball.contract import CircuitState
+from flyball.records import CircuitState
 from flyball_controller.core.model import Decision
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import NEVER, State

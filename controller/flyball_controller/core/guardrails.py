@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball.contract import BOUNDS, CircuitState
+from flyball.records import BOUNDS, CircuitState
 from flyball_controller.core.circuit import CircuitEvent, next_circuit
 from flyball_controller.core.model import Evidence, Hold, HoldKind, Reason, Setpoint
 from flyball_controller.core.policy import Policy

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from flyball.contract import CircuitState
+from flyball.records import CircuitState
 
 
 class Quality(IntEnum):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball.contract import CircuitState
+from flyball.records import CircuitState
 from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.circuit import CircuitEvent, may_move, next_circuit
 from flyball_controller.core.evidence import Pool, wilson_bounds

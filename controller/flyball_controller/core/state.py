@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball.contract import CircuitState
+from flyball.records import CircuitState
 from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.evidence import Window
 from flyball_controller.core.model import Hold, HoldKind, Regime, Setpoint
