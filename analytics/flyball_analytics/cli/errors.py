@@ -1,0 +1,86 @@
+"""Exit codes, and which failure ends with which.
+
+0 ok · 1 check failed · 2 usage or invalid file · 3 changes pending ·
+4 inconclusive · 5 backend error · 70 our own bug.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import IO, Any
+
+import click
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    INVALID = 2
+    PENDING = 3
+    INCONCLUSIVE = 4
+    BACKEND = 5
+    BUG = 70  # EX_SOFTWARE of sysexits.h: never the user's fault
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "Everything was done, or there was nothing to do.",
+    ExitCode.CHECK_FAILED: "A check that you asked for failed: a test, a regression, a budget.",
+    ExitCode.INVALID: "The command line or a file is wrong; the message says where and what to do.",
+    ExitCode.PENDING: "Changes are planned and not applied (plan --exit-code).",
+    ExitCode.INCONCLUSIVE: "There is not enough data to answer; more history or traffic is needed.",
+    ExitCode.BACKEND: "AWS or another backend failed; try again, or check credentials and limits.",
+    ExitCode.BUG: "A defect in flyball. Run again with --debug and report what it prints.",
+}
+
+
+class FlyballError(click.ClickException):
+    """An error as one paragraph on stderr; each kind has its exit code."""
+
+    exit_code = ExitCode.BUG
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the paragraph."""
+        click.echo(f"flyball: {self.format_message()}", file=file, err=file is None)
+
+
+class InvalidError(FlyballError):
+    """The command line or a file is wrong: the user can mend it."""
+
+    exit_code = ExitCode.INVALID
+
+
+class InconclusiveError(FlyballError):
+    """There is not enough data to answer."""
+
+    exit_code = ExitCode.INCONCLUSIVE
+
+
+class BackendError(FlyballError):
+    """AWS or another backend failed."""
+
+    exit_code = ExitCode.BACKEND
+
+
+def failure_of(error: Exception) -> FlyballError:
+    """Return the paragraph for an error: files are the user's, backends fail, the rest is our bug."""
+    # Imported here: this runs once, at the end, and the frame must stay light.
+    from flyball_analytics.labels import LabelsError
+    from flyball_analytics.moments import MomentError
+    from flyball_analytics.problems import SeriesError
+    from flyball_controller.core.errors import CheckpointError, PolicyError
+    from flyball_controller.ports import PortError
+
+    if isinstance(error, SeriesError | LabelsError | MomentError | PolicyError | CheckpointError):
+        return InvalidError(str(error))
+    if isinstance(error, PortError):
+        again = "; the same call may work later" if error.retryable else ""
+        return BackendError(f"{error.backend} failed: {error}{again}")
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return InvalidError(f"{name}{error.strerror or error}")
+    return FlyballError(
+        f"internal error, {type(error).__name__}: {error}; this is a defect in flyball: "
+        "run again with `flyball --debug ...` and report what it prints",
+    )
