@@ -65,6 +65,7 @@ def run_once(
     trigger: Trigger,
     given: Mapping[str, Sequence[Observation]] | None = None,
     cache: dict[str, Remembered] | None = None,
+    sole_writer: bool = False,
     fleet_size: int | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> RunReport:
@@ -78,12 +79,14 @@ def run_once(
         trigger: What woke the controller.
         given: Windows that came with the event; they are stepped before the sensor's.
         cache: States that this process already knows; updated. None = always read the store.
+        sole_writer: Nobody else writes these states: the cache is trusted without a look at the store.
+            Else a cached state counts only if its version still stands there (P7).
         fleet_size: How many targets there are in all; default: those of this round.
         checkpoint_every_s: Longest time that a nominal state may stay unsaved.
     """
     names = sorted(set(targets))
     rounds = _Rounds(ports, policies, now_s, trigger, given or {}, cache, checkpoint_every_s)
-    rounds.begin(names, fleet_size if fleet_size is not None else len(names))
+    rounds.begin(names, fleet_size if fleet_size is not None else len(names), sole_writer=sole_writer)
     for name in names:
         rounds.run_target(name)
     return rounds.finish()
@@ -130,24 +133,24 @@ class _Rounds:
 
     # --- reading, once for all targets ---------------------------------------------------
 
-    def begin(self, names: Sequence[str], fleet_size: int) -> None:
+    def begin(self, names: Sequence[str], fleet_size: int, *, sole_writer: bool) -> None:
         """Read checkpoints, holds, the fleet's record and new metrics."""
         self.fleet_size = fleet_size
-        missing = [name for name in names if self.cache is None or name not in self.cache]
-        self.known = {
-            name: self.cache[name] for name in names if self.cache is not None and name in self.cache
-        }
+        cached = self.cache or {}
+        self.known = {name: cached[name] for name in names if name in cached}
+        unknown = [name for name in names if name not in self.known or not sole_writer]
         try:
-            stored = self.ports.checkpoints.load([*missing, FLEET_KEY])
+            stored = self.ports.checkpoints.load([*unknown, FLEET_KEY])
         except PortError as error:
             self._fail(names, error)
             return
         fleet_item = stored[FLEET_KEY]
         self.fleet_version = fleet_item.version
         self.fleet = self.fleet_now = decode_fleet(fleet_item.data)
-        for name in missing:
-            self.known[name] = self._remember(name, stored[name])
-        self.reread = set(missing)
+        for name in unknown:
+            if name not in self.known or self.known[name].version != stored[name].version:
+                self.known[name] = self._remember(name, stored[name])
+                self.reread.add(name)
         try:
             self.holds = self.ports.holds.active(names)
         except PortError as error:

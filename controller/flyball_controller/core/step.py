@@ -171,8 +171,10 @@ def _conclude(
     data_s = at_s if has_data else state.data_s
     blind = data_s >= 0.0 and at_s - data_s > policy.blind_after_s and not hold_is_active(state.hold, at_s)
     valid_until_s = state.valid_until_s if blind else at_s + policy.valid_for_s
-    new_law = _books(law, wish, applied, policy, at_s, changed=changed, urgent=urgent, nominal=nominal)
     whole = has_data and seen.quality == Quality.OK
+    new_law = _books(
+        law, wish, applied, policy, at_s, changed=changed, urgent=urgent, whole=whole, nominal=nominal
+    )
     new_state = State(
         new_law,
         baseline,
@@ -216,6 +218,7 @@ def _books(
     *,
     changed: bool,
     urgent: bool,
+    whole: bool,
     nominal: Setpoint,
 ) -> LawState:
     """Return the law's memory: when things changed, how long to hold, since when it is off nominal."""
@@ -236,7 +239,7 @@ def _books(
         at_s if accepted else off_since_s,
         wish.bad_count,
         0 if changed else wish.clean_count,
-        law.off_count + 1 if off else 0,
+        law.off_count + (1 if whole else 0) if off else 0,  # looks without data are no windows
         factor,
         wish.useless,
     )

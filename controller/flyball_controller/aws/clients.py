@@ -1,0 +1,119 @@
+"""AWS clients with short time-outs, made when first used, and the few operations we may call.
+
+The Protocols list every operation of the adapters; the same list is what the
+least-privilege policies grant. They also let tests pass a recording fake. boto3
+is imported on first use: a handler that only decides does not pay for it.
+
+Time-outs are far below boto3's 60 s: a decision that waits a minute for its
+store is worse than one that gives up and is repeated at the next tick.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+Reply = dict[str, Any]  # botocore replies are untyped; each adapter checks what it reads
+
+
+class DynamoDBClient(Protocol):
+    """What the stores need of DynamoDB."""
+
+    def get_item(self, **arguments: object) -> Reply: ...
+    def put_item(self, **arguments: object) -> Reply: ...
+    def query(self, **arguments: object) -> Reply: ...
+    def batch_get_item(self, **arguments: object) -> Reply: ...
+    def batch_write_item(self, **arguments: object) -> Reply: ...
+
+
+class AppConfigClient(Protocol):
+    """What the publisher needs of AppConfig's control plane."""
+
+    def list_deployments(self, **arguments: object) -> Reply: ...
+    def get_deployment(self, **arguments: object) -> Reply: ...
+    def start_deployment(self, **arguments: object) -> Reply: ...
+    def list_hosted_configuration_versions(self, **arguments: object) -> Reply: ...
+    def get_hosted_configuration_version(self, **arguments: object) -> Reply: ...
+    def create_hosted_configuration_version(self, **arguments: object) -> Reply: ...
+    def delete_hosted_configuration_version(self, **arguments: object) -> Reply: ...
+
+
+class AppConfigSetupClient(Protocol):
+    """What `appconfig_setup` needs besides; the running controller never calls these."""
+
+    def list_applications(self, **arguments: object) -> Reply: ...
+    def create_application(self, **arguments: object) -> Reply: ...
+    def list_environments(self, **arguments: object) -> Reply: ...
+    def create_environment(self, **arguments: object) -> Reply: ...
+    def list_configuration_profiles(self, **arguments: object) -> Reply: ...
+    def create_configuration_profile(self, **arguments: object) -> Reply: ...
+    def list_deployment_strategies(self, **arguments: object) -> Reply: ...
+    def create_deployment_strategy(self, **arguments: object) -> Reply: ...
+
+
+class CloudWatchClient(Protocol):
+    """What the sensor needs of CloudWatch."""
+
+    def get_metric_data(self, **arguments: object) -> Reply: ...
+
+
+class CallLimits(NamedTuple):
+    """How long one call may take. The worst case is attempts x (connect + read), plus botocore's pause."""
+
+    connect_s: float
+    read_s: float
+    attempts: int  # the first one included
+
+
+# DynamoDB answers in milliseconds; one retry covers a connection that died while
+# the environment was frozen. Condition and write id make the retry safe (P4).
+DYNAMODB_LIMITS = CallLimits(connect_s=0.5, read_s=1.0, attempts=2)
+# Control plane: seconds are normal. Unknown outcomes are reconciled by the publisher.
+APPCONFIG_LIMITS = CallLimits(connect_s=1.0, read_s=5.0, attempts=2)
+# 500 queries with days of points take seconds; reads may be repeated freely.
+CLOUDWATCH_LIMITS = CallLimits(connect_s=1.0, read_s=10.0, attempts=3)
+
+
+class Clients:
+    """The three clients of one region, each made when first asked for.
+
+    Args:
+        region: AWS region name; None leaves it to boto3's own configuration.
+
+    The endpoints follow the standard AWS_ENDPOINT_URL_* variables.
+    """
+
+    def __init__(self, *, region: str | None = None) -> None:
+        self._region = region
+
+    def _make(self, service: str, limits: CallLimits) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=limits.connect_s,
+            read_timeout=limits.read_s,
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
+            tcp_keepalive=True,
+            user_agent_extra="flyball",
+        )
+        session: Any = boto3.session.Session()  # typed per service name; ours is a variable
+        return session.client(service, region_name=self._region, config=config)
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """The client of the stores."""
+        client: DynamoDBClient = self._make("dynamodb", DYNAMODB_LIMITS)
+        return client
+
+    @cached_property
+    def appconfig(self) -> AppConfigClient:
+        """The client of the publisher (and of `appconfig_setup`)."""
+        client: AppConfigClient = self._make("appconfig", APPCONFIG_LIMITS)
+        return client
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """The client of the sensor."""
+        client: CloudWatchClient = self._make("cloudwatch", CLOUDWATCH_LIMITS)
+        return client

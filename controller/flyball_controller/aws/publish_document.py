@@ -1,0 +1,91 @@
+"""The document that a publisher wishes: merging, identity, and the revision that only rises. Pure.
+
+The identity of a document is what it says (targets, defaults, policy), not when
+or as which revision: an equal identity need not be deployed again. It is taken
+from the document as a client would read it, so that 1 and 1.0, or a section left
+out and the same section spelt out, are the same content.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flyball.contract import Document, TargetParams, decode_document, encode_document
+from flyball_controller.codec import canonical_json
+
+HASH_PREFIX = "flyball content "  # of the description of a version and of a deployment
+
+
+class Wish(NamedTuple):
+    """A document that may be published."""
+
+    document: Document
+    data: bytes
+    content: str
+
+    @property
+    def description(self) -> str:
+        """What the version is called in AppConfig: how it is recognised after a lost reply."""
+        return HASH_PREFIX + self.content
+
+
+def content_hash(document: Document) -> str:
+    """Return the identity of a decoded document's content, 64 hex digits.
+
+    >>> d = Document(1, "2026-11-23T12:00:00Z", "p", {})
+    >>> content_hash(d) == content_hash(d._replace(revision=2, generated_at=""))
+    True
+    """
+    content = (document.targets, document.defaults, document.policy_hash)
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def make_wish(
+    standing: Document | None,
+    params: Mapping[str, TargetParams],
+    *,
+    defaults: TargetParams,
+    policy_hash: str,
+    revision: int,
+    now_s: float,
+) -> Wish:
+    """Return the standing document with the wished parameters in it; targets not wished keep theirs.
+
+    Args:
+        standing: Newest document known, None if there is none.
+        params: Wished parameters per target.
+        defaults: Parameters of targets that the document does not name.
+        policy_hash: Identity of the policies behind the wish.
+        revision: Of the new document; higher than any before.
+        now_s: Epoch seconds.
+
+    Raises:
+        ContractError: If any client would refuse or bend it, or it is larger than 64 KiB (A1).
+    """
+    targets = {**(standing.targets if standing else {}), **params}
+    moment = dt.datetime.fromtimestamp(now_s, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _as_wish(Document(revision, moment, policy_hash, targets, defaults))
+
+
+def above(wish: Wish, newest_version: int) -> Wish:
+    """Return the wish with a revision that no earlier document can have had.
+
+    Every document took at least one version number, and those never restart. So
+    after a lost record or an unreadable document the next revision is still
+    higher than the one that clients hold (they would ignore a lower one).
+
+    Args:
+        wish: The wish.
+        newest_version: Newest hosted version number, 0 = none.
+    """
+    if wish.document.revision > newest_version:
+        return wish
+    return _as_wish(wish.document._replace(revision=newest_version + 1))
+
+
+def _as_wish(document: Document) -> Wish:
+    data = encode_document(document)  # reads back strictly what it wrote
+    return Wish(document, data, content_hash(decode_document(data)))

@@ -1,0 +1,67 @@
+"""Entry point for operators: hold a target where it is, force its circuit, or let it go again.
+
+The hold is stored first, then a round is run for the target, so that it is in
+force before the answer is given. If the round fails the hold stands all the
+same, and the next tick applies it. Whoever may invoke this function may stop
+traffic: give it a role of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyball_controller.core.model import Reason
+from flyball_controller.loop import Trigger
+from flyball_handlers import rounds, wiring
+from flyball_handlers.events import SKEW_S_MAX
+from flyball_handlers.holds import OverrideRequest, read_override
+
+MOMENT_S = 0.001  # any later time will do; times are floats of seconds
+
+
+def handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Store an override and apply it at once.
+
+    Returns:
+        What is held, until when, the circuit now applied, and whether the round went through.
+
+    Raises:
+        InvalidOverrideError: The request cannot be obeyed; nothing was written.
+        PortError: The hold could not be stored.
+    """
+    runtime = wiring.runtime()
+    now_s = runtime.clock.now_s()
+    request = read_override(event, now_s=now_s, known=frozenset(runtime.targets))
+    target, hold = request.target, request.hold
+    try:
+        runtime.ports.holds.put(target, hold, now_s=now_s)
+        runtime.telemetry.count("overrides")
+        runtime.telemetry.info(
+            "override", target=target, kind=hold.kind.name, until_s=hold.until_s, by=hold.by
+        )
+        done = _apply(runtime, request, now_s)
+    finally:
+        runtime.telemetry.flush(now_s=now_s)
+    return {
+        "target": target,
+        "hold": hold.kind.name,
+        "until_s": hold.until_s,
+        "circuit": done.decisions[-1].applied.circuit.name if done.decisions else None,
+        "effective": target not in done.again and not _came_late(done),
+    }
+
+
+def _apply(runtime: wiring.Runtime, request: OverrideRequest, now_s: float) -> rounds.Round:
+    """Run a round now; once more, a moment later, if another container's clock was ahead of ours."""
+    trigger = Trigger("override", f"{request.hold.kind.name} until {request.hold.until_s:.0f}")
+    done = rounds.run(runtime, [request.target], trigger=trigger, now_s=now_s)
+    known = runtime.cache.get(request.target)
+    if _came_late(done) and known is not None and 0.0 <= known.state.seen_s - now_s <= SKEW_S_MAX:
+        later_s = known.state.seen_s + MOMENT_S
+        return rounds.run(runtime, [request.target], trigger=trigger, now_s=later_s)
+    return done
+
+
+def _came_late(done: rounds.Round) -> bool:
+    """Whether the core refused the round as older than what it has seen (C5), or made no decision."""
+    return not done.decisions or any(e.reason == Reason.OBSERVATION_LATE for e in done.decisions[-1].evidence)

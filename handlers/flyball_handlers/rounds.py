@@ -1,0 +1,148 @@
+"""Runs one round for a handler, says what happened, and decides what must be offered again.
+
+The loop reports failures instead of raising them. Here they become what each
+kind of caller needs: the targets for which the round has to be repeated. A
+failure that names no target (metrics or holds unreadable, journal or
+configuration not written) counts for every target of the round, if the backend
+says that trying again can help; one that cannot be helped by repetition is
+logged, counted and left to the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from flyball_controller.core.model import Decision, Observation
+from flyball_controller.loop import RunReport, Trigger, run_once
+from flyball_handlers.bounded import text
+from flyball_handlers.events import Rejected
+from flyball_handlers.wiring import Runtime
+
+REJECTIONS_LOGGED_MAX = 20  # per invocation; all are counted (T8)
+DETAIL_CHARS_MAX = 300
+
+
+class NotAcknowledgedError(Exception):
+    """The event must come again, or be kept for a human: Lambda retries, then the failure queue has it.
+
+    `targets` are those whose round has to be repeated, `rejections` what could not be understood.
+    """
+
+    def __init__(self, *, targets: Sequence[str] = (), rejections: Sequence[Rejected] = ()) -> None:
+        reasons = [f"round incomplete for {', '.join(targets)}"] if targets else []
+        reasons += [rejected.sentence() for rejected in rejections[:3]]
+        super().__init__("; ".join(reasons) or "not acknowledged")
+        self.targets = tuple(targets)
+        self.rejections = tuple(rejections)
+
+
+class Round(NamedTuple):
+    """What a round came to: the loop's report, and the targets for which it must be repeated."""
+
+    report: RunReport | None
+    again: frozenset[str]
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions, in the loop's order."""
+        return self.report.decisions if self.report is not None else ()
+
+
+def run(
+    runtime: Runtime,
+    targets: Sequence[str],
+    *,
+    trigger: Trigger,
+    now_s: float,
+    given: Mapping[str, Sequence[Observation]] | None = None,
+) -> Round:
+    """Run one round for some targets; without targets nothing happens.
+
+    Args:
+        runtime: The container's.
+        targets: Whose; duplicates are dropped by the loop.
+        trigger: Why.
+        now_s: Time of the round, epoch seconds.
+        given: Windows that came with the event.
+    """
+    telemetry = runtime.telemetry
+    telemetry.count("decisions", 0)
+    telemetry.count("conflicts", 0)
+    telemetry.count("backend_errors", 0)
+    if not targets:
+        return Round(None, frozenset())
+    report = run_once(
+        targets,
+        ports=runtime.ports,
+        policies=runtime.policies,
+        now_s=now_s,
+        trigger=trigger,
+        given=given,
+        cache=runtime.cache,
+        sole_writer=runtime.sole_writer,
+        fleet_size=max(len(runtime.targets), len(set(targets))),
+        checkpoint_every_s=runtime.settings.checkpoint_every_s,
+    )
+    _tell(runtime, report, trigger, now_s)
+    return Round(report, _again(report, targets))
+
+
+def _again(report: RunReport, targets: Sequence[str]) -> frozenset[str]:
+    names = frozenset(targets)
+    again: set[str] = set()
+    for where, error in report.errors:
+        if error.retryable:
+            again.update({where} if where in names else names)
+    return frozenset(again)
+
+
+def _tell(runtime: Runtime, report: RunReport, trigger: Trigger, now_s: float) -> None:
+    telemetry = runtime.telemetry
+    telemetry.count("decisions", len(report.decisions))
+    telemetry.count("conflicts", report.conflicts)
+    telemetry.count("backend_errors", len(report.errors))
+    for decision in report.decisions:
+        if decision.stamp_s > 0.0:
+            telemetry.seconds("evidence_age", max(0.0, now_s - decision.stamp_s))
+        if decision.changed:
+            telemetry.count("changes")
+            telemetry.info("decision", trigger=trigger.kind, **_facts(decision))
+    for where, error in report.errors:
+        telemetry.error(
+            "backend failed",
+            where=where,
+            backend=error.backend,
+            retryable=error.retryable,
+            detail=text(str(error), DETAIL_CHARS_MAX),
+        )
+    if report.published is not None and report.published.status.code != "unchanged":
+        telemetry.count(f"configuration_{report.published.status.code}")
+        telemetry.info(
+            "configuration",
+            outcome=report.published.status.code,
+            revision=report.published.revision,
+            detail=text(report.published.detail, DETAIL_CHARS_MAX),
+        )
+
+
+def _facts(decision: Decision) -> dict[str, object]:
+    return {
+        "target": decision.target,
+        "regime": decision.regime.name,
+        "circuit": decision.applied.circuit.name,
+        "max_attempts": decision.applied.max_attempts,
+        "budget_ratio": decision.applied.budget_ratio,
+        "urgent": decision.urgent,
+        "reasons": [item.reason.name for item in decision.evidence],
+        "state_version": decision.state_version,
+    }
+
+
+def tell_rejections(runtime: Runtime, rejections: Sequence[Rejected]) -> None:
+    """Count every rejection, and log the first few with field, value and remedy."""
+    telemetry = runtime.telemetry
+    telemetry.count("rejected_events", sum(rejected.malformed for rejected in rejections))
+    telemetry.count("dropped_events", sum(not rejected.malformed for rejected in rejections))
+    for rejected in rejections[:REJECTIONS_LOGGED_MAX]:
+        telemetry.warning("event woke nobody", **{**rejected._asdict(), "code": rejected.code.value})

@@ -1,0 +1,64 @@
+"""Entry point for the schedule: one round over every target, once a minute.
+
+Alarms speak only when a state changes, and at most a day late; so the tick, not
+the alarm, is what the controller lives by. It reads all metrics since each
+checkpoint (which recovers lost alarms), lets holds and circuits expire or renews
+them, notices targets without data, and offers pending configuration again. Twice
+the same tick changes nothing.
+
+EventBridge rules send their `time`; EventBridge Scheduler sends whatever its
+Input says, by convention {"scheduled_time": "<aws.scheduler.scheduled-time>"}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flyball_controller.loop import Trigger
+from flyball_handlers import rounds, wiring
+from flyball_handlers.bounded import child, instant_s
+from flyball_handlers.events import AGE_S_MAX
+
+
+def handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Look at every target of the settings or the policy.
+
+    Returns:
+        How many targets, decisions and changes there were, and what failed.
+
+    Raises:
+        NotAcknowledgedError: No target could be looked at, and trying again may help.
+    """
+    runtime = wiring.runtime()
+    now_s = tick_time_s(event, runtime.clock.now_s())
+    targets = runtime.targets
+    try:
+        if not targets:
+            remedy = "set FLYBALL_TARGETS, or name the targets in the policy file"
+            runtime.telemetry.warning("no targets to look at", remedy=remedy)
+        done = rounds.run(runtime, targets, trigger=Trigger("tick", f"{now_s:.0f}"), now_s=now_s)
+    finally:
+        runtime.telemetry.flush(now_s=now_s)
+    if done.again and not done.decisions:
+        raise rounds.NotAcknowledgedError(targets=sorted(done.again))
+    return {
+        "targets": len(targets),
+        "decisions": len(done.decisions),
+        "changes": sum(decision.changed for decision in done.decisions),
+        "incomplete": sorted(done.again),
+    }
+
+
+def tick_time_s(event: object, clock_s: float) -> float:
+    """Return the time a tick stands for: the schedule's, if it is near the clock's, else the clock's.
+
+    A late redelivery must not take the controller back in time, nor a wrong
+    Input forward; both within AGE are the scheduler's own delay.
+
+    >>> tick_time_s({"time": "1970-01-01T00:20:00Z"}, 1230.0), tick_time_s({}, 1230.0)
+    (1200.0, 1230.0)
+    """
+    scheduled_s = instant_s(child(event, "scheduled_time") or child(event, "time"))
+    if scheduled_s is None or abs(scheduled_s - clock_s) > AGE_S_MAX:
+        return clock_s
+    return scheduled_s

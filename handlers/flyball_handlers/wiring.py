@@ -1,0 +1,183 @@
+"""The composition root: the one place where names of adapters meet the handlers.
+
+A `Runtime` is built once per container, from the environment, when the first
+event arrives (not at import: a container must be able to start, and to say what
+is wrong, without any backend). Tests and the embedded demo put their own in
+place with `set_runtime` or `use_runtime`; nothing else in this package
+constructs an adapter, reads the environment or asks for the time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from flyball.errors import SettingsError
+from flyball_controller.aws.appconfig import AppConfigPublisher
+from flyball_controller.aws.clients import Clients
+from flyball_controller.aws.clock import SystemClock
+from flyball_controller.aws.cloudwatch import CloudWatchSensor
+from flyball_controller.aws.dynamodb import DynamoCheckpoints, DynamoCircuits, DynamoHolds
+from flyball_controller.aws.journal import DynamoJournal
+from flyball_controller.aws.metric_map import AwsMetricMap, lambda_metrics
+from flyball_controller.aws.publish_plan import Limits
+from flyball_controller.aws.settings import Settings
+from flyball_controller.loop import Ports, Remembered
+from flyball_controller.policy_file import load_policy
+from flyball_controller.policy_set import PolicySet
+from flyball_controller.ports import Clock, ConfigPublisher
+from flyball_handlers import origins as origins_module
+from flyball_handlers.events import Expected
+from flyball_handlers.origins import FUNCTION_TARGETS, Origins
+from flyball_handlers.publishers import NoPublisher
+from flyball_handlers.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything a handler works with.
+
+    `cache` keeps the states this container knows between invocations.
+    `sole_writer` says that no other process writes these states (an embedded
+    run), so that the cache needs no look at the store before it is trusted.
+    """
+
+    settings: Settings
+    origins: Origins
+    ports: Ports
+    policies: PolicySet
+    clock: Clock
+    telemetry: Telemetry
+    maps: Mapping[str, AwsMetricMap] = field(default_factory=dict)
+    cache: dict[str, Remembered] = field(default_factory=dict)
+    sole_writer: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets of this deployment: those of the settings, else those that the policy names."""
+        return self.settings.targets or tuple(sorted(self.policies.targets))
+
+    def expected(self, now_s: float) -> Expected:
+        """Return which events can be meant for this deployment at a time (epoch seconds)."""
+        return Expected(
+            now_s=now_s,
+            targets=frozenset(self.targets),
+            alarm_targets=self.origins.alarm_targets,
+            accounts=self.origins.accounts,
+            regions=self.origins.regions,
+            namespace=self.settings.metric_namespace,
+        )
+
+
+def build(environ: Mapping[str, str]) -> Runtime:
+    """Return the runtime that an environment describes; makes no call to AWS.
+
+    Raises:
+        SettingsError: A variable that is unknown or cannot be obeyed.
+        PolicyError: The policy cannot be read.
+    """
+    settings = Settings.from_env(environ, also=origins_module.VARIABLES)
+    origins = Origins.from_env(environ)
+    policies = load_policy(settings.policy)
+    clients = Clients(region=settings.region)
+    maps = metric_maps(origins)
+    checkpoints = DynamoCheckpoints(clients.dynamodb, table=settings.state_table)
+    publisher: ConfigPublisher = NoPublisher()
+    if settings.appconfig is not None:
+        publisher = AppConfigPublisher(
+            clients.appconfig,
+            **settings.appconfig._asdict(),
+            checkpoints=checkpoints,
+            limits=publish_limits(policies, settings),
+        )
+    ports = Ports(
+        sensor=CloudWatchSensor(
+            clients.cloudwatch,
+            namespace=settings.metric_namespace,
+            maps=maps,
+            period_s=settings.metric_period_s,
+            lag_s=settings.metric_lag_s,
+        ),
+        checkpoints=checkpoints,
+        circuits=DynamoCircuits(clients.dynamodb, table=settings.circuits_table),
+        holds=DynamoHolds(clients.dynamodb, table=settings.holds_table),
+        publisher=publisher,
+        journal=DynamoJournal(
+            clients.dynamodb, table=settings.journal_table, keep_days=settings.journal_days
+        ),
+    )
+    return Runtime(
+        settings=settings,
+        origins=origins,
+        ports=ports,
+        policies=policies,
+        clock=SystemClock(),
+        telemetry=Telemetry(),
+        maps=maps,
+    )
+
+
+def publish_limits(policies: PolicySet, settings: Settings) -> Limits:
+    """Return how often the document may change: the fleet's policy, a quarter kept for urgent changes."""
+    policy = policies.default
+    return Limits(
+        per_h=policy.changes_per_h_max,
+        reserve=policy.changes_per_h_max // 4,
+        gap_s=policy.change_gap_s,
+        hold_s=settings.rollback_hold_s,
+    )
+
+
+def metric_maps(origins: Origins) -> dict[str, AwsMetricMap]:
+    """Return the metrics of the targets that are Lambda functions without the client.
+
+    Raises:
+        SettingsError: Two functions are mapped to one target: their windows cannot be added up.
+    """
+    maps: dict[str, AwsMetricMap] = {}
+    for function, targets in origins.function_targets.items():
+        for target in targets:
+            if target in maps:
+                other = maps[target].dimensions[0][1]
+                raise SettingsError(
+                    f"{FUNCTION_TARGETS} maps {other!r} and {function!r} to {target!r}: "
+                    "a target is watched through one function; give each its own target",
+                    field=FUNCTION_TARGETS,
+                )
+            maps[target] = lambda_metrics(function)
+    return maps
+
+
+_current: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """Return this container's runtime, built at the first call; see `build` for what it raises."""
+    global _current  # noqa: PLW0603 - one per container is the point
+    if _current is None:
+        _current = build(os.environ)
+    return _current
+
+
+def telemetry() -> Telemetry:
+    """Return the runtime's telemetry, or a plain one if there is no runtime: errors must be sayable."""
+    return _current.telemetry if _current is not None else Telemetry()
+
+
+def set_runtime(replacement: Runtime | None) -> None:
+    """Put a runtime in place; None makes the next event build one from the environment."""
+    global _current  # noqa: PLW0603 - one per container is the point
+    _current = replacement
+
+
+@contextmanager
+def use_runtime(replacement: Runtime) -> Iterator[Runtime]:
+    """Put a runtime in place for a block, and the earlier one back after it."""
+    earlier = _current
+    set_runtime(replacement)
+    try:
+        yield replacement
+    finally:
+        set_runtime(earlier)

@@ -1,0 +1,80 @@
+"""The wished document: merged, identified by what it says, never one that a client would refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from flyball.contract import DEFAULT_PARAMS, ContractError, RetryParams, TargetParams, decode_document
+from flyball_controller.aws.publish_document import Wish, above, content_hash, make_wish
+
+NOW = 1_700_000_000.9
+CALM = TargetParams()
+TIGHT = TargetParams(retry=RetryParams(max_attempts=2, budget_ratio=0.0))
+
+
+def wish(
+    params: dict[str, TargetParams], standing: Wish | None = None, *, policy: str = "p", revision: int = 1
+) -> Wish:
+    """Make a wish with what does not matter filled in."""
+    return make_wish(
+        standing.document if standing else None,
+        params,
+        defaults=DEFAULT_PARAMS,
+        policy_hash=policy,
+        revision=revision,
+        now_s=NOW,
+    )
+
+
+def test_targets_that_are_not_wished_keep_what_they_have():
+    """A run triggered by one alarm sees one target; the others must not fall back to defaults."""
+    first = wish({"a": TIGHT, "b": CALM})
+    second = wish({"b": TIGHT}, first, revision=2)
+    assert decode_document(second.data).targets == {"a": TIGHT, "b": TIGHT}
+    assert second.document.generated_at == "2023-11-14T22:13:20Z"
+
+
+def test_identity_is_what_is_said_and_not_when_or_how():
+    """A no-op must not be deployed: neither another revision nor 1 for 1.0 is a change."""
+    first = wish({"a": TIGHT})
+    spelt = TIGHT._replace(retry=TIGHT.retry._replace(budget_ratio=0))
+    assert wish({"a": spelt}, first, revision=9).content == first.content
+    assert content_hash(decode_document(first.data)) == first.content
+    assert first.description.endswith(first.content)
+    assert len(first.description) <= 1_024
+
+
+def test_any_parameter_target_or_policy_is_a_change():
+    """Each is something a client or an auditor would miss."""
+    base = wish({"a": TIGHT})
+    contents = {
+        base.content,
+        wish({"a": CALM}).content,
+        wish({"b": TIGHT}).content,
+        wish({"a": TIGHT}, policy="q").content,
+    }
+    assert len(contents) == 4
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"a": TargetParams(retry=RetryParams(max_attempts=99))},
+        {"a": TargetParams(retry=RetryParams(budget_ratio=float("nan")))},
+        {"": CALM},
+        {f"target-{i:04d}": CALM for i in range(400)},
+    ],
+)
+def test_what_a_client_would_refuse_or_bend_is_no_wish(params: dict[str, TargetParams]):
+    """A1: out of bounds, no number, no name, over 64 KiB."""
+    with pytest.raises(ContractError):
+        wish(params)
+
+
+def test_the_revision_rises_above_every_version_number():
+    """After a lost record, clients that hold revision 40 must not ignore the next document."""
+    first = wish({"a": TIGHT}, revision=3)
+    assert above(first, 2) is first
+    raised = above(first, 40)
+    assert (raised.document.revision, decode_document(raised.data).revision) == (41, 41)
+    assert raised.content == first.content
