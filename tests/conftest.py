@@ -1,4 +1,4 @@
-"""Settings for all tests: no AWS in reach, and property tests that judge results, not the speed of the machine."""
+"""Settings for all tests: no AWS in reach; property tests judge results, not the speed of the machine."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _raised_budget(law: LawState, now: Moment, demand: float) -> tuple[float, tu
 
 
 def _retries_useless(law: LawState, now: Moment, ratio: float) -> bool:
-    """The budget covers the demand and has settled, yet more requests fail than independent attempts leave."""
+    """The budget covers the demand and has settled, yet more requests fail than independence leaves."""
     demand = ratio + ratio * ratio + ratio * ratio * ratio
     if law.applied.budget_ratio < COVERED * demand or not now.settled or now.pool.request_failures < 0:
         return False
