@@ -1,0 +1,71 @@
+"""The retry budget: what share of the traffic may be repeated.
+
+A budget, not a count of retries, decides whether a retry storm can feed itself:
+with a budget b the load never exceeds (1 + b) times what was offered, so the
+storm dies wherever the target can carry that. A first attempt earns `ratio`
+tokens, a retry costs one. A fleet has one budget per execution environment, so
+burst and first credit must be small: a storm starts many new environments, and
+each would bring a full bucket.
+
+Knows no clock: it is refilled by traffic, not by time (a reserve of "n per
+second" would void it in an idle environment).
+Derivation: docs/theory/control.md. Precedent: Finagle RetryBudget, Linkerd,
+Envoy (20 % each), gRPC proposal A6.
+"""
+
+from __future__ import annotations
+
+# A new environment may repeat one call before it has earned anything; more would
+# multiply by the number of environments that a storm starts.
+INITIAL_TOKENS = 1.0
+# Ten times 0.1 must buy one retry, although the sum of floats falls short of 1.
+_SLACK = 1e-9
+
+
+class Budget:
+    """Tokens of one target in one environment.
+
+    `earned` first attempts are credited only when somebody wants to spend: a
+    healthy call costs one integer addition, and the result is the same, because
+    nothing is taken in between.
+
+    >>> budget = Budget(ratio=0.2, burst=3.0)
+    >>> budget.try_spend(), budget.try_spend()
+    (True, False)
+    >>> budget.earned += 5
+    >>> budget.try_spend(), budget.try_spend()
+    (True, False)
+    """
+
+    __slots__ = ("_tokens", "burst", "earned", "ratio")
+
+    def __init__(self, *, ratio: float, burst: float) -> None:
+        self.ratio = ratio
+        self.burst = burst
+        self.earned = 0  # first attempts since the last credit
+        self._tokens = min(INITIAL_TOKENS, burst) if ratio > 0.0 else 0.0
+
+    @property
+    def tokens(self) -> float:
+        """Retries that could be spent now, in [0, burst]."""
+        return min(self.burst, self._tokens + self.ratio * self.earned)
+
+    def try_spend(self) -> bool:
+        """Take one token if there is one."""
+        tokens = self.tokens
+        self.earned = 0
+        affordable = tokens >= 1.0 - _SLACK
+        self._tokens = max(0.0, tokens - 1.0) if affordable else tokens
+        return affordable
+
+    def configure(self, *, ratio: float, burst: float) -> None:
+        """Change ratio and burst. No change gives credit; ratio 0 takes it away at once.
+
+        Savings must not outlive a ban: the controller sets 0 because every
+        retry feeds the storm, and when it allows retries again they return as
+        slowly as traffic earns them.
+        """
+        self._tokens = min(self.tokens, burst) if ratio > 0.0 else 0.0
+        self.earned = 0
+        self.ratio = ratio
+        self.burst = burst

@@ -1,0 +1,67 @@
+"""What the client raises, and whose fault it says it is.
+
+Every error carries its facts in attributes, so that no caller parses text. The
+errors of the user's own function are never wrapped (K8): only what flyball
+itself decided is raised from here. Nothing else of the package is imported.
+"""
+
+from __future__ import annotations
+
+
+class FlyballError(Exception):
+    """Base of everything that flyball itself raises."""
+
+
+class ContractError(FlyballError, ValueError):
+    """A document or circuit item that does not keep the contract: the publisher's fault.
+
+    `field` is a dotted path ("targets.payments.retry.max_attempts", or "" for the
+    whole), `value` what came (shortened), `bound` what was allowed, as text.
+    """
+
+    def __init__(self, message: str, *, field: str, value: object, bound: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.value = value
+        self.bound = bound
+
+
+class SettingsError(FlyballError, ValueError):
+    """A wrong argument or environment variable: the fault of whoever configured the client."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class RejectedError(FlyballError):
+    """A call that flyball did not make. `target` names whom it spares.
+
+    `retry_after_s` is the earliest moment, in seconds from now, at which asking
+    again makes sense: an estimate, >= 0.
+    """
+
+    def __init__(self, message: str, *, target: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.target = target
+        self.retry_after_s = retry_after_s
+
+
+class CircuitOpenError(RejectedError):
+    """The circuit of the target is open, or half-open and this call was no probe."""
+
+
+class ShedError(RejectedError):
+    """The target times out and this call was shed, to let it catch up."""
+
+
+class DeadlineExceeded(RejectedError):  # noqa: N818 - reads like the built-in family of the same meaning
+    """No time was left to make the call at all."""
+
+
+class SourceError(FlyballError):
+    """A source could not be read; the cause is chained. Never reaches a guarded call."""
+
+    def __init__(self, message: str, *, source: str) -> None:
+        super().__init__(message)
+        self.source = source

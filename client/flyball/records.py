@@ -1,0 +1,189 @@
+"""The records that cross the wire, their units, and the bounds inside which a client obeys them.
+
+Defaults here are the compiled-in behaviour: what a client does when nothing was
+ever received. Bounds are the last word on any number, whatever the writer
+promised (K10). Import these names from `flyball.contract`, which adds the codecs.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+SCHEMA_VERSION = 1
+# AppConfig would take 2 MB; a client parses the document in its hot environment,
+# and 64 KiB holds about 200 targets.
+DOCUMENT_BYTES_MAX = 65_536
+# Target names become metric dimensions, which CloudWatch restricts to printable
+# ASCII. The lookahead is for engines whose `$` would let a final newline pass.
+TARGET_NAME_PATTERN = r"^[ -~]{1,255}(?!\n)$"
+FLEET = "*"  # sort key of the circuit that holds for every function of a target
+
+
+class CircuitState(IntEnum):
+    """States with fixed numbers, so that a gauge keeps its meaning for ever."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+    FORCED_OPEN = 3
+    FORCED_CLOSED = 4
+
+
+class RetryParams(NamedTuple):
+    """How one call may be repeated. `max_attempts` counts the first attempt: 3 retries are 4 attempts."""
+
+    max_attempts: int = 4
+    base_ms: int = 100
+    cap_ms: int = 2_000
+    throttle_base_ms: int = 1_000
+    # Retries allowed per first attempt, over time. 0 = none, 0.2 = one in five,
+    # 3 = every call may use all three.
+    budget_ratio: float = 0.2
+    budget_burst: float = 3.0
+    attempt_timeout_ms: int = 1_000
+
+
+class ThrottleParams(NamedTuple):
+    """Graded local shedding on time-outs: reject with p = min(cap_ratio, (n - k*good) / (n + 1))."""
+
+    k: float = 1.5
+    cap_ratio: float = 0.8
+    window_s: float = 30.0
+
+
+class BreakerParams(NamedTuple):
+    """The client's own breaker for hard failures, and how it closes again."""
+
+    failure_ratio: float = 0.5
+    min_calls: int = 20
+    window_s: float = 30.0
+    open_s: float = 30.0
+    probe_ratio: float = 0.1
+    close_after: int = 3
+
+
+class TargetParams(NamedTuple):
+    """All live parameters of one target."""
+
+    retry: RetryParams = RetryParams()
+    throttle: ThrottleParams = ThrottleParams()
+    breaker: BreakerParams = BreakerParams()
+
+
+# Compiled-in defaults: what a client uses when nothing was ever received.
+DEFAULT_PARAMS = TargetParams()
+
+# Lowest and highest value a client obeys, by section and field (K10). A retry
+# storm by configuration (attempts = 1e9, no delay) ends here.
+BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
+    "retry": {
+        "max_attempts": (1, 4),
+        "base_ms": (1, 10_000),
+        "cap_ms": (1, 60_000),
+        "throttle_base_ms": (1, 60_000),
+        "budget_ratio": (0.0, 3.0),
+        "budget_burst": (0.0, 10.0),
+        "attempt_timeout_ms": (10, 900_000),
+    },
+    "throttle": {"k": (1.0, 10.0), "cap_ratio": (0.0, 0.9), "window_s": (1.0, 600.0)},
+    "breaker": {
+        "failure_ratio": (0.05, 1.0),
+        "min_calls": (1, 10_000),
+        "window_s": (1.0, 600.0),
+        "open_s": (0.1, 600.0),
+        "probe_ratio": (0.01, 1.0),
+        "close_after": (1, 100),
+    },
+}
+
+
+# Counts and whole milliseconds; every other field is a real number.
+INTEGER_FIELDS = frozenset(
+    {
+        "max_attempts",
+        "base_ms",
+        "cap_ms",
+        "throttle_base_ms",
+        "attempt_timeout_ms",
+        "min_calls",
+        "close_after",
+    }
+)
+
+
+class Document(NamedTuple):
+    """The AppConfig document: parameters of every target, and those of targets it does not name."""
+
+    revision: int
+    generated_at: str
+    policy_hash: str
+    targets: dict[str, TargetParams]
+    defaults: TargetParams = DEFAULT_PARAMS
+
+
+class Circuit(NamedTuple):
+    """One published circuit item (partition key `target`, sort key `function`).
+
+    `budget_ratio` and `max_attempts` are the retry level: fast overrides of the
+    document's values that hold until `valid_until`; None leaves the document's.
+    `version` only rises; readers reject a lower one (K2). `stamp` is the window
+    start of the newest evidence behind it. After `valid_until` an OPEN or
+    HALF_OPEN item is read as HALF_OPEN, and overrides are dropped (P6).
+    """
+
+    target: str
+    function: str
+    state: CircuitState
+    changed_at: float
+    error_count: int
+    probe_ratio: float
+    version: int
+    write_id: str
+    stamp: float
+    valid_until: float
+    reason: str
+    budget_ratio: float | None = None
+    max_attempts: int | None = None
+
+
+def clip(value: float, *, section: str, field: str) -> float:
+    """Return `value` inside its bounds; NaN, which has no side, gives the compiled-in default (K10).
+
+    >>> clip(1e9, section="retry", field="max_attempts")
+    4
+    >>> clip(float("nan"), section="retry", field="budget_ratio")
+    0.2
+    """
+    low, high = BOUNDS[section][field]
+    if value != value:
+        default: float = getattr(getattr(DEFAULT_PARAMS, section), field)
+        return default
+    return low if value < low else min(value, high)
+
+
+def clip_params(params: TargetParams) -> TargetParams:
+    """Return the parameters that a client obeys: each number inside BOUNDS, counts as integers (K10)."""
+    return TargetParams(
+        retry=RetryParams(**_clipped("retry", params.retry)),
+        throttle=ThrottleParams(**_clipped("throttle", params.throttle)),
+        breaker=BreakerParams(**_clipped("breaker", params.breaker)),
+    )
+
+
+def clip_circuit(circuit: Circuit) -> Circuit:
+    """Return the circuit with its overrides and probe ratio inside BOUNDS (K10)."""
+    ratio, attempts = circuit.budget_ratio, circuit.max_attempts
+    return circuit._replace(
+        probe_ratio=clip(circuit.probe_ratio, section="breaker", field="probe_ratio"),
+        budget_ratio=None if ratio is None else clip(ratio, section="retry", field="budget_ratio"),
+        max_attempts=None if attempts is None else int(clip(attempts, section="retry", field="max_attempts")),
+    )
+
+
+def _clipped(section: str, record: RetryParams | ThrottleParams | BreakerParams) -> dict[str, Any]:
+    return {
+        field: int(number) if field in INTEGER_FIELDS else float(number)
+        for field in BOUNDS[section]
+        for number in (clip(getattr(record, field), section=section, field=field),)
+    }

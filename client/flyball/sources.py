@@ -1,0 +1,279 @@
+"""Where documents and circuits come from, and how old they may be.
+
+A source answers or fails; it does not cache and does not retry. `Cached` does
+the rest for all of them: it keeps the last good value whatever happens, asks at
+most once per interval however many callers there are (K5), backs off while the
+store is down (K3), refuses to go back to an older version (K2), and believes in
+freshness only if both clocks do (K6). Nothing that a source does can fail a
+guarded call.
+
+A document source has `read() -> Document | None`, a circuit source
+`read(targets, function) -> Sequence[Circuit]`. Both may raise SourceError (could
+not be read) or ContractError (could be read, and is no good).
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from flyball.document import decode_document
+from flyball.errors import ContractError, SourceError
+from flyball.records import DOCUMENT_BYTES_MAX, FLEET, Circuit, Document
+
+T = TypeVar("T")
+
+DOCUMENT_AGE_S = 10.0  # the Agent itself polls every 45 s; asking it costs a millisecond
+CIRCUIT_AGE_S = 5.0
+BACKOFF_S = 1.0  # first pause after a failed read; doubles
+BACKOFF_MAX_S = 60.0
+# Environments started together must not ask together: up to a tenth later.
+AGE_JITTER = 0.1
+AGENT_PORT = 2772
+AGENT_TIMEOUT_S = 0.5
+
+
+class DocumentSource(Protocol):
+    """Reads the configuration document."""
+
+    def read(self) -> Document | None:
+        """Return the document, or None if there is none (yet) or nothing new."""
+        ...
+
+
+class CircuitSource(Protocol):
+    """Reads the circuit items of all targets at once, so that many targets cost one read (K5)."""
+
+    def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
+        """Return, for each target, the items of the function and of the fleet that exist."""
+        ...
+
+
+def several(names: Sequence[str]) -> Sequence[str]:
+    """Several names, also if one was given: a text is a sequence of letters, which nobody means."""
+    return (names,) if isinstance(names, str) else names
+
+
+class Cached(Generic[T]):
+    """The last good value of a read, and when to read again. Times are arguments.
+
+    `value` is None until something was read: never loaded is not the same as
+    loaded at time 0. `bad` counts contents that were refused, `failed` reads
+    that failed, `older` values that would have gone back.
+    """
+
+    __slots__ = (
+        "_accepts",
+        "_interval_s",
+        "_lock",
+        "_max_age_s",
+        "_monotonic_s",
+        "_pause_s",
+        "_read",
+        "_wall_s",
+        "bad",
+        "failed",
+        "older",
+        "value",
+    )
+
+    def __init__(
+        self,
+        read: Callable[[], T | None],
+        *,
+        max_age_s: float,
+        accepts: Callable[[T, T], bool] = lambda old, new: True,
+    ) -> None:
+        """Read with `read`, at most every `max_age_s`; `accepts(old, new)` may refuse a step back."""
+        self._read = read
+        self._max_age_s = max_age_s
+        self._accepts = accepts
+        self._lock = allocate_lock()
+        self._wall_s: float | None = None  # of the last read's begin, on either clock
+        self._monotonic_s = 0.0
+        self._interval_s = max_age_s
+        self._pause_s = BACKOFF_S
+        self.value: T | None = None
+        self.bad = 0
+        self.failed = 0
+        self.older = 0
+
+    def due(self, wall_s: float, monotonic_s: float) -> bool:
+        """Whether the value must be read again: unless both clocks say that the last read is recent."""
+        read_at_s = self._wall_s
+        if read_at_s is None:
+            return True
+        interval_s = self._interval_s
+        return not (0.0 <= wall_s - read_at_s < interval_s and monotonic_s - self._monotonic_s < interval_s)
+
+    def expire(self) -> None:
+        """Make the next `due` true: what is to be read has changed."""
+        self._wall_s = None
+
+    def refresh(self, wall_s: float, monotonic_s: float, draw: float) -> bool:
+        """Read once; True if `value` was replaced. Who comes while another reads, leaves with the old value.
+
+        Never raises an Exception. The age is counted from before the read, so
+        that a slow answer is not taken for a fresh one.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            # It waited at the door while another came back with the news.
+            if not self.due(wall_s, monotonic_s):
+                return False
+            self._wall_s = wall_s
+            self._monotonic_s = monotonic_s
+            return self._read_once(1.0 + AGE_JITTER * draw)
+        finally:
+            self._lock.release()
+
+    def _read_once(self, jitter: float) -> bool:
+        # If the read is interrupted, the next one comes after the pause as well.
+        self._interval_s = self._pause_s * jitter
+        try:
+            value = self._read()
+        except ContractError:
+            self.bad += 1  # the store is well; keep polling at the usual pace (A3)
+            value = None
+        # A source only advises: its own faults must not fail the call it was asked for (O5).
+        except Exception:  # noqa: BLE001
+            self.failed += 1
+            self._pause_s = min(BACKOFF_MAX_S, 2.0 * self._pause_s)
+            return False
+        self._pause_s = BACKOFF_S
+        self._interval_s = self._max_age_s * jitter
+        if value is None:
+            return False
+        if self.value is not None and not self._accepts(self.value, value):
+            self.older += 1
+            return False
+        self.value = value
+        return True
+
+
+def cached_document(source: DocumentSource, *, max_age_s: float = DOCUMENT_AGE_S) -> Cached[Document]:
+    """Return the cache of a document source; an older revision is refused (K2)."""
+    return Cached(source.read, max_age_s=max_age_s, accepts=lambda old, new: new.revision >= old.revision)
+
+
+def cached_circuits(
+    source: CircuitSource,
+    targets: Callable[[], Sequence[str]],
+    function: str,
+    *,
+    max_age_s: float = CIRCUIT_AGE_S,
+) -> Cached[Sequence[Circuit]]:
+    """Return the cache of the items of `targets()`. Versions are compared where they are obeyed."""
+    return Cached(lambda: source.read(targets(), function), max_age_s=max_age_s)
+
+
+class StaticDocuments:
+    """A document that never changes."""
+
+    __slots__ = ("_document",)
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def read(self) -> Document | None:
+        """Return the document."""
+        return self._document
+
+
+class StaticCircuits:
+    """Circuit items that never change."""
+
+    __slots__ = ("_circuits",)
+
+    def __init__(self, circuits: Sequence[Circuit]) -> None:
+        self._circuits = tuple(circuits)
+
+    def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
+        """Return the items of the targets that count for the function."""
+        names = several(targets)
+        return [c for c in self._circuits if c.target in names and c.function in (FLEET, function)]
+
+
+class FileDocuments:
+    """A document in a file, as in a container image or the Agent's local development mode."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def read(self) -> Document | None:
+        """Return the document; None if the file is empty."""
+        try:
+            with open(self._path, "rb") as file:
+                data = file.read(DOCUMENT_BYTES_MAX + 1)
+        except OSError as cause:
+            raise SourceError(f"cannot read {self._path}: {cause}", source="file") from cause
+        return decode_document(data) if data else None
+
+
+class EnvironmentDocuments:
+    """A document in an environment variable: settings that ship with the function."""
+
+    __slots__ = ("_variable",)
+
+    def __init__(self, variable: str = "FLYBALL_DOCUMENT") -> None:
+        self._variable = variable
+
+    def read(self) -> Document | None:
+        """Return the document; None if the variable is absent or empty."""
+        text = os.environ.get(self._variable, "")
+        return decode_document(text.encode(errors="replace")) if text else None
+
+
+class AgentDocuments:
+    """The document as the AppConfig Agent (a Lambda extension) serves it on localhost.
+
+    The Agent polls AppConfig and caches; this asks the Agent. Every read opens
+    its own connection: one that was kept over a freeze would be a dead one.
+    """
+
+    __slots__ = ("_path", "_port", "_timeout_s", "host")
+
+    def __init__(
+        self,
+        application: str,
+        environment: str,
+        configuration: str,
+        *,
+        host: str = "localhost",
+        port: int = AGENT_PORT,
+        timeout_s: float = AGENT_TIMEOUT_S,
+    ) -> None:
+        from urllib.parse import quote
+
+        parts = zip(
+            ("applications", "environments", "configurations"),
+            (application, environment, configuration),
+            strict=True,
+        )
+        self._path = "".join(f"/{kind}/{quote(name, safe='')}" for kind, name in parts)
+        self.host = host
+        self._port = port
+        self._timeout_s = timeout_s
+
+    def read(self) -> Document | None:
+        """Return the document; None if the answer is empty (unchanged, or nothing deployed)."""
+        from http.client import HTTPConnection, HTTPException
+
+        connection = HTTPConnection(self.host, self._port, timeout=self._timeout_s)
+        try:
+            connection.request("GET", self._path)
+            response = connection.getresponse()
+            data = response.read(DOCUMENT_BYTES_MAX + 1)
+            status = response.status
+        except (OSError, HTTPException) as cause:
+            raise SourceError(f"the AppConfig Agent does not answer: {cause!r}", source="agent") from cause
+        finally:
+            connection.close()
+        if status not in (200, 204):
+            raise SourceError(f"the AppConfig Agent answers {status} for {self._path}", source="agent")
+        return decode_document(data) if data else None

@@ -1,0 +1,104 @@
+"""Counts of the last seconds, in buckets, at the cost of one addition per call.
+
+The total of a window of W seconds is kept in BUCKETS slices; a slice is dropped
+as a whole, so the window is between W and W - W/BUCKETS seconds long. The
+current slice is a plain attribute that the hot path increments; everything else
+happens at most once per slice, or when something failed.
+
+Time is an argument. A clock that went back more than a window clears the counts:
+nothing can be said about them any more.
+"""
+
+from __future__ import annotations
+
+# Ten slices: the length is exact to 10 %, as in Linkerd's breaker.
+BUCKETS = 10
+
+
+class Window:
+    """Rolling counts of first attempts: all, hard failures, time-outs, and calls that were shed.
+
+    Hot path: `if now_s >= w.until_s: w.advance(now_s)` and then `w.calls_now += 1`.
+
+    >>> w = Window(30.0)
+    >>> w.advance(0.0)
+    >>> w.calls_now += 1; w.note_timeout()
+    >>> w.advance(29.0); (w.calls, w.timeouts)
+    (1, 1)
+    >>> w.advance(33.0); (w.calls, w.timeouts)
+    (0, 0)
+    """
+
+    __slots__ = ("_now", "_past", "_slice_s", "_slot", "calls_now", "failures", "shed", "timeouts", "until_s")
+
+    def __init__(self, window_s: float) -> None:
+        self._slice_s = window_s / BUCKETS
+        self.until_s = -1e300  # end of the current slice; the first call always advances
+        self._clear()
+
+    def _clear(self) -> None:
+        self.calls_now = 0  # first attempts in the current slice
+        self.failures = 0  # hard failures in the window
+        self.timeouts = 0
+        self.shed = 0
+        self._now = [0, 0, 0]  # failures, time-outs, shed of the current slice
+        self._past = [(0, 0, 0, 0)] * BUCKETS
+        self._slot = 0
+
+    @property
+    def window_s(self) -> float:
+        """Length of the window in seconds."""
+        return self._slice_s * BUCKETS
+
+    @property
+    def calls(self) -> int:
+        """First attempts in the window that ended."""
+        return self.calls_now + sum(entry[0] for entry in self._past)
+
+    def note_failure(self) -> None:
+        """Count a hard failure in the current slice."""
+        self.failures += 1
+        self._now[0] += 1
+
+    def note_timeout(self) -> None:
+        """Count a time-out in the current slice."""
+        self.timeouts += 1
+        self._now[1] += 1
+
+    def note_shed(self) -> None:
+        """Count a call that was refused to let the target catch up."""
+        self.shed += 1
+        self._now[2] += 1
+
+    def advance(self, now_s: float) -> None:
+        """Move the window so that it ends in the slice of `now_s`."""
+        behind = now_s - self.until_s
+        if behind < 0.0:
+            if behind < -self.window_s:
+                self._clear()
+                self.until_s = now_s + self._slice_s
+            return
+        steps = int(behind / self._slice_s) + 1 if behind < self.window_s else BUCKETS
+        if steps >= BUCKETS:
+            self._clear()
+            self.until_s = now_s + self._slice_s
+            return
+        for _ in range(steps):
+            self._close_slice()
+        self.until_s += steps * self._slice_s
+
+    def _close_slice(self) -> None:
+        failures, timeouts, shed = self._now
+        self._past[self._slot] = (self.calls_now, failures, timeouts, shed)
+        self._slot = (self._slot + 1) % BUCKETS
+        self.calls_now = 0
+        self._now = [0, 0, 0]
+        _, failures, timeouts, shed = self._past[self._slot]
+        self._past[self._slot] = (0, 0, 0, 0)
+        self.failures -= failures
+        self.timeouts -= timeouts
+        self.shed -= shed
+
+    def clear(self) -> None:
+        """Forget everything: what was counted before says nothing about now."""
+        self._clear()
