@@ -211,7 +211,7 @@ class Breaker:
             return False
         if self._probes and now_s - self._last_probe_s > PROBE_LEASE_S:
             self._new_probing()
-        if self._probes >= self._params.close_after:
+        if self._probes >= self._close_after():
             return False
         obeyed = self._obeyed
         if obeyed is None:
@@ -223,6 +223,13 @@ class Breaker:
             self._probes += 1
             self._last_probe_s = now_s
         return passes
+
+    def _close_after(self) -> int:
+        """Good probes in a row that close: the published circuit's own number, else the document's."""
+        obeyed = self._obeyed
+        if obeyed is None or obeyed.close_after is None:
+            return self._params.close_after
+        return obeyed.close_after
 
     def retry_after_s(self, now_s: float) -> float:
         """Seconds until asking again makes sense: an estimate, >= 0."""
@@ -245,7 +252,7 @@ class Breaker:
                 self._trip(now_s, draw)
             return
         self._good += 1
-        if self._good >= self._params.close_after:
+        if self._good >= self._close_after():
             finding = self._obeyed or self._expired
             known = self._closed_here
             if finding is not None and (known is None or finding.changed_at >= known.changed_at):

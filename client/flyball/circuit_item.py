@@ -51,7 +51,7 @@ def encode_circuit(circuit: Circuit) -> Attributes:
     }
     for field in ("changed_at", "error_count", "probe_ratio", "version", "stamp", "valid_until"):
         item[field] = {"N": _digits(getattr(circuit, field), field)}
-    for field in ("budget_ratio", "max_attempts"):
+    for field in ("budget_ratio", "max_attempts", "close_after"):
         value = getattr(circuit, field)
         if value is not None:
             item[field] = {"N": _digits(value, field)}
@@ -84,6 +84,7 @@ def decode_circuit(item: object) -> Circuit:
         reason=_text(item, "reason", ""),
         budget_ratio=_number(item, "budget_ratio", 0.0, high=1e9) if "budget_ratio" in item else None,
         max_attempts=_integer(item, "max_attempts", 1) if "max_attempts" in item else None,
+        close_after=_integer(item, "close_after", 1) if "close_after" in item else None,
     )
     return clip_circuit(circuit)
 

@@ -55,7 +55,8 @@ class ThrottleParams(NamedTuple):
 class BreakerParams(NamedTuple):
     """The client's own breaker for hard failures, and how it closes again."""
 
-    failure_ratio: float = 0.5
+    # Under it, failures are partial and retries pay (1 - e^4); over it nearly all calls are dead.
+    failure_ratio: float = 0.9
     min_calls: int = 20
     window_s: float = 30.0
     open_s: float = 30.0
@@ -127,6 +128,8 @@ class Circuit(NamedTuple):
 
     `budget_ratio` and `max_attempts` are the retry level: fast overrides of the
     document's values that hold until `valid_until`; None leaves the document's.
+    `close_after` is how many good probes in a row close it at the client: few
+    where the target was dead, many where traffic is shed to its capacity.
     `version` only rises; readers reject a lower one (K2). `stamp` is the window
     start of the newest evidence behind it. After `valid_until` an OPEN or
     HALF_OPEN item is read as HALF_OPEN, and overrides are dropped (P6).
@@ -145,6 +148,7 @@ class Circuit(NamedTuple):
     reason: str
     budget_ratio: float | None = None
     max_attempts: int | None = None
+    close_after: int | None = None
 
 
 def clip(value: float, *, section: str, field: str) -> float:
@@ -173,11 +177,12 @@ def clip_params(params: TargetParams) -> TargetParams:
 
 def clip_circuit(circuit: Circuit) -> Circuit:
     """Return the circuit with its overrides and probe ratio inside BOUNDS (K10)."""
-    ratio, attempts = circuit.budget_ratio, circuit.max_attempts
+    ratio, attempts, good = circuit.budget_ratio, circuit.max_attempts, circuit.close_after
     return circuit._replace(
         probe_ratio=clip(circuit.probe_ratio, section="breaker", field="probe_ratio"),
         budget_ratio=None if ratio is None else clip(ratio, section="retry", field="budget_ratio"),
         max_attempts=None if attempts is None else int(clip(attempts, section="retry", field="max_attempts")),
+        close_after=None if good is None else int(clip(good, section="breaker", field="close_after")),
     )
 
 

@@ -43,6 +43,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "attempts_step": (1, 3),
     "probe_ratio_min": (0.01, 1.0),
     "probe_per_min_min": (0.0, 600.0),
+    "breaker_failure_ratio": (0.05, 1.0),
     "close_after": (1, 100),
     "close_after_shed": (1, 100),
     "retry_floor": (0.005, 1.0),

@@ -62,7 +62,11 @@ def to_params(applied: Setpoint, policy: Policy) -> TargetParams:
         budget_ratio=applied.budget_ratio,
         throttle_base_ms=applied.throttle_base_ms,
     )
-    breaker = params.breaker._replace(probe_ratio=policy.probe_ratio_min, close_after=policy.close_after)
+    breaker = params.breaker._replace(
+        failure_ratio=policy.breaker_failure_ratio,
+        probe_ratio=policy.probe_ratio_min,
+        close_after=policy.close_after,
+    )
     return params._replace(retry=retry, breaker=breaker)
 
 
@@ -84,4 +88,5 @@ def to_circuit(name: str, state: State, decision: Decision, version: int) -> Cir
         reason=f"{decision.regime.name}: {first.reason.name}",
         budget_ratio=applied.budget_ratio,
         max_attempts=applied.max_attempts,
+        close_after=applied.close_after,
     )

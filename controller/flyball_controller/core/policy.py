@@ -36,6 +36,7 @@ class Policy(NamedTuple):
     attempts_step: int = 1  # restore at most one attempt per decision
     probe_ratio_min: float = 0.1  # an open circuit must keep making data
     probe_per_min_min: float = 6.0
+    breaker_failure_ratio: float = 0.9  # clients open by themselves over this share of fast failures
     close_after: int = 3  # good probes before a client closes by itself
     close_after_shed: int = 20  # same, while shedding to measured capacity
 

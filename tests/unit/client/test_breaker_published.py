@@ -314,3 +314,14 @@ def test_nothing_published_is_enforced_after_its_expiry_and_probes_stay_bounded(
         now_s += 40.0
         one(target, Outcome.SUCCESS, now_s, draw=0.99)
     assert target.state(now_s) == CLOSED
+
+
+def test_a_circuit_that_sheds_asks_for_more_good_probes_than_one_that_was_dead():
+    """Shedding to capacity must not be undone by three lucky calls: the item's own number counts."""
+    target = Target("t")
+    target.apply_circuit(circuit(HALF_OPEN, close_after=20))
+    for _ in range(19):
+        assert isinstance(one(target, Outcome.SUCCESS, 1_000.0), Call)
+    assert target.state(1_000.0) == HALF_OPEN
+    one(target, Outcome.SUCCESS, 1_000.0)
+    assert target.state(1_000.0) == CLOSED

@@ -47,6 +47,7 @@ CIRCUITS = st.builds(
     reason=TEXTS,
     budget_ratio=st.none() | st.floats(0.0, 3.0),
     max_attempts=st.none() | st.integers(1, 4),
+    close_after=st.none() | st.integers(1, 100),
 )
 
 

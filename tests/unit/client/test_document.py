@@ -69,7 +69,7 @@ def test_the_encoding_is_canonical():
     two = Document(1, "", "", {"a": DEFAULT_PARAMS, "b": DEFAULT_PARAMS})
     data = encode_document(one)
     assert data == encode_document(two)
-    assert data.startswith(b'{"defaults":{"breaker":{"close_after":3,"failure_ratio":0.5,')
+    assert data.startswith(b'{"defaults":{"breaker":{"close_after":3,"failure_ratio":0.9,')
     assert b" " not in data
 
 
