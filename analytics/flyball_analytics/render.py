@@ -24,6 +24,8 @@ SHOWN_MAX = 5
 # Wide enough for time, regime, action and one reason side by side in a pipe or a log.
 WIDTH = 140
 ACTION_WIDTH_MAX = 60
+REASON_WIDTH_MIN = 30
+COLUMN_GAPS = 6  # two spaces between each pair of the four columns
 
 
 class Run(NamedTuple):
@@ -86,7 +88,13 @@ def decisions(changes: Sequence[Change], *, width: int = WIDTH) -> str:
     table = _table("decided at", "regime", "action", "because")
     actions = [action(c.before, c.applied) for c in changes]
     # What was done is read first: the reasons beside it give way, not the other way round.
-    table.columns[2].min_width = min(max(len(text) for text in actions), ACTION_WIDTH_MAX)
+    # Widths are fixed, because a minimum alone makes the library wrap at one width and cut at another.
+    times = max(len(utc(c.at_s)) for c in changes)
+    words = max(len("regime"), *(len(REGIME_WORDS[c.regime]) for c in changes))
+    table.columns[2].width = min(max(len(text) for text in actions), ACTION_WIDTH_MAX)
+    table.columns[3].width = max(
+        REASON_WIDTH_MIN, width - times - words - table.columns[2].width - COLUMN_GAPS
+    )
     for c, text in zip(changes, actions, strict=True):
         table.add_row(utc(c.at_s), REGIME_WORDS[c.regime], text, reasons(c.evidence))
     return _print(table, width)

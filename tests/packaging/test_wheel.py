@@ -79,4 +79,4 @@ def test_the_command_replays_a_file_from_the_wheel_alone(clean):
     rows = "".join(f"2026-01-05T00:{m:02d}:00Z,600,{560 if 30 <= m < 40 else 1}\n" for m in range(60))
     (clean / "payments.csv").write_text("timestamp,requests,errors\n" + rows)
     output = run(str(clean / "venv" / "bin" / "flyball"), "replay", "payments.csv", cwd=clean)
-    assert "DEAD" in output
+    assert "circuit closed -> open" in output

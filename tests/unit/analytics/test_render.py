@@ -8,6 +8,7 @@ from flyball_analytics.replay import replay_series
 from flyball_analytics.score import Score, Step, score_steps
 from flyball_analytics.series import read_csv
 from flyball_analytics.tally import Tally
+from flyball_analytics.wording import reasons
 from flyball_controller.policy_set import load_preset
 
 POLICY = load_preset("two-loop").default
@@ -70,6 +71,18 @@ def test_decisions_are_a_table_with_reasons(write) -> None:
     assert "dead" in first
     assert "circuit closed -> open" in first
     assert render.decisions([]) == "No decision changed anything."
+
+
+def test_no_word_of_a_reason_is_lost_at_any_width(write) -> None:
+    """A decision that cannot be read cannot be trusted; long reasons used to be cut in the middle."""
+    run = run_of(write, *rows(0, 0, 590, 590, 590, *[0] * 30))
+    wanted = [word for change in run.tally.changes for word in reasons(change.evidence).split()]
+    assert wanted
+    for width in (100, 140, 200):
+        text = render.decisions(run.tally.changes, width=width)
+        column = text.splitlines()[0].index("because")
+        shown = " ".join(line[column:].strip() for line in text.splitlines()[2:]).split()
+        assert shown == wanted
 
 
 def test_the_closing_counts_regimes_changes_and_minutes(write) -> None:
