@@ -110,7 +110,9 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
         if _may_cut(law, now, policy):
             share = _served_share(law, now, policy)
             circuit = next_circuit(applied.circuit, CircuitEvent.SHED)
-            wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=policy.close_after_shed)
+            # At the floor it serves next to nothing: a dead target, which a few good probes prove back.
+            good = policy.close_after if share <= policy.probe_ratio_min else policy.close_after_shed
+            wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=good)
             count = 0
     return Wish(wanted, Regime.SATURATED, evidence, count, 0, law.useless)
 

@@ -37,6 +37,13 @@ def test_a_lasting_deficit_is_shed_to_the_measured_capacity():
     assert decisions.index(shed[0]) == 5
 
 
+def test_a_black_hole_closes_again_after_few_good_probes():
+    """Nothing is served at all: admit the floor, and do not ask each client for twenty good calls."""
+    _, decisions = _after_a_day([window(600 + i, timeouts=600) for i in range(6)])
+    applied = decisions[-1].applied
+    assert (applied.circuit, applied.probe_ratio, applied.close_after) == (CircuitState.HALF_OPEN, 0.1, 3)
+
+
 def test_a_short_saturation_is_not_shed():
     """Three windows, then clean: nothing was cut, the budget returns after its hold."""
     _, decisions = _after_a_day([*(window(600 + i, timeouts=300) for i in range(3)), *calm(603, 12)])
