@@ -88,9 +88,8 @@ def _trouble(
     if throttled:
         share = pool.throttles / pool.failures
         return _bad(Regime.THROTTLED, Reason.THROTTLES_DOMINATE, share, policy.throttle_share, n, trust)
-    low_open, _ = wilson_bounds(pool.failures, n, z=policy.z_open, dispersion=spread)
-    if low_open > trips.open and pool.failures >= policy.open_bad_share * n and fast_share >= 0.5:
-        return _bad(Regime.DEAD, Reason.NEARLY_ALL_FAIL, low_open, trips.open, n, trust)
+    if low > trips.open and pool.failures >= policy.open_bad_share * n and fast_share >= 0.5:
+        return _bad(Regime.DEAD, Reason.NEARLY_ALL_FAIL, low, trips.open, n, trust)
     reason = (
         Reason.ERROR_RATE_OVER_BASELINE
         if policy.retry_adaptive and trips.retry > policy.retry_floor

@@ -149,7 +149,14 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
     wanted = applied._replace(budget_ratio=0.0)
     if applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
         per_minute = _per_minute(now.pool)
-        if _may_cut(law, now, policy):
+        low, _ = wilson_bounds(
+            now.pool.failures, now.pool.requests, z=policy.z_open, dispersion=now.baseline.dispersion
+        )
+        if low <= now.trips.open:
+            # Enough to stop retrying, not yet enough to cut traffic.
+            weak = Evidence(Reason.NOT_ENOUGH_DATA, low, now.trips.open, now.pool.requests, now.trust)
+            evidence = (*evidence, weak)
+        elif _may_cut(law, now, policy):
             wanted = wanted._replace(
                 circuit=next_circuit(applied.circuit, CircuitEvent.TRIP),
                 probe_ratio=_probe_ratio(per_minute, policy),
@@ -203,15 +210,23 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
     if applied.budget_ratio >= COVERED * demand or (few and not again):
         # The budget in force covers it already; or few requests: a second bad window decides.
         return Wish(applied, Regime.BROKEN, evidence, count, 0, False)
-    budget, more = _raised_budget(law, now, demand)
+    budget, more = _raised_budget(law, now, policy, demand, count)
     return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), count, 0, False)
 
 
-def _raised_budget(law: LawState, now: Moment, demand: float) -> tuple[float, tuple[Evidence, ...]]:
+def _raised_budget(
+    law: LawState, now: Moment, policy: Policy, demand: float, count: int
+) -> tuple[float, tuple[Evidence, ...]]:
     """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
     applied = law.applied
     if applied.circuit != CircuitState.CLOSED:
         return applied.budget_ratio, ()
+    if applied.budget_ratio < policy.budget_nominal:
+        # It was saturated, dead or throttled a moment ago: first see it live without retries for a while.
+        needed = policy.hold_periods * law.hold_factor
+        wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
+        restored = now.settled and count >= needed
+        return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
     predicted = now.pool.requests / now.pool.span_s * (1.0 + demand)
     proven = HEADROOM * now.baseline.proven_per_s
     if now.baseline.proven_per_s > 0.0 and predicted <= proven:

@@ -140,6 +140,22 @@ def test_recovery_from_open_goes_half_open_closed_budget():
     assert min(b - a for a, b in pairwise(times)) >= 120.0
 
 
+def test_partial_failures_right_after_saturation_do_not_bring_all_retries_back_at_once():
+    """On the flank of a ramp, clean latency reads as headroom: the budget went 0, 3, 0, 3. Now by steps."""
+    incident = [window(600, timeouts=300), *(window(601 + i, fast=180) for i in range(6))]
+    _, decisions = _after_a_day(incident)
+    assert [d.applied.budget_ratio for d in changes(decisions)] == [0.0, 0.2, 1.0]
+
+
+def test_a_dead_target_with_little_traffic_gets_no_retries_at_all():
+    """Twelve of twelve failed: three more attempts each would only wake it up slower."""
+    state, _ = run(calm(0, 600, requests=3))
+    _, decisions = run([window(600 + i, requests=3, fast=3) for i in range(20)], state=state)
+    assert max(d.applied.budget_ratio for d in decisions) <= 1.0
+    assert decisions[-1].regime == Regime.DEAD
+    assert decisions[-1].applied.budget_ratio == 0.0
+
+
 def test_a_relapse_doubles_the_hold():
     """Clean, restored, saturated again within ten minutes: the next restore waits twice as long."""
     first = [window(600, timeouts=300), *calm(601, 6)]
