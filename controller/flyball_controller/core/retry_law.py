@@ -149,12 +149,12 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
     wanted = applied._replace(budget_ratio=0.0)
     if applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
         per_minute = _per_minute(now.pool)
-        low, _ = wilson_bounds(
+        low_open, _ = wilson_bounds(
             now.pool.failures, now.pool.requests, z=policy.z_open, dispersion=now.baseline.dispersion
         )
-        if low <= now.trips.open:
+        if low_open <= now.trips.open:
             # Enough to stop retrying, not yet enough to cut traffic.
-            weak = Evidence(Reason.NOT_ENOUGH_DATA, low, now.trips.open, now.pool.requests, now.trust)
+            weak = Evidence(Reason.NOT_ENOUGH_DATA, low_open, now.trips.open, now.pool.requests, now.trust)
             evidence = (*evidence, weak)
         elif _may_cut(law, now, policy):
             wanted = wanted._replace(
