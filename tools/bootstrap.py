@@ -1,9 +1,10 @@
 """Make the project's own environment in .venv, with nothing but python3 on the machine.
 
 Tried in this order: uv on PATH; uv installed into .tools with pip --target;
-venv with its own pip. All three install the same pinned versions
-(constraints.txt) and none needs root. Run by the Makefile; running it again
-does nothing until pyproject.toml or constraints.txt change.
+venv with its own pip. A Debian python3 has neither pip nor venv: there pip comes
+from the distribution's own package, downloaded and unpacked without root. All
+ways install the same pinned versions (constraints.txt). Run by the Makefile;
+running it again does nothing until pyproject.toml or constraints.txt change.
 """
 
 from __future__ import annotations
@@ -39,6 +40,26 @@ def quietly(*command: str, env: dict[str, str] | None = None) -> bool:
     return True
 
 
+def debian_pip() -> list[str] | None:
+    """Return a command that runs pip out of Debian's package of it, unpacked below .tools; None elsewhere."""
+    folder = TOOLS / "debian"
+    if not list(folder.glob("usr/share/python-wheels/pip-*.whl")):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not quietly("sh", "-c", f"cd '{folder}' && apt-get download python3-pip-whl"):
+            return None
+        for package in folder.glob("python3-pip-whl_*.deb"):
+            quietly("dpkg-deb", "-x", str(package), str(folder))
+    wheels = sorted(folder.glob("usr/share/python-wheels/pip-*.whl"))
+    return [sys.executable, f"{wheels[-1]}/pip"] if wheels else None
+
+
+def find_pip() -> list[str] | None:
+    """Return a command that runs pip."""
+    if quietly(sys.executable, "-m", "pip", "--version"):
+        return [sys.executable, "-m", "pip"]
+    return debian_pip()
+
+
 def find_uv() -> list[str] | None:
     """Return a command that runs uv, installing it into .tools if pip allows."""
     on_path = shutil.which("uv")
@@ -46,10 +67,9 @@ def find_uv() -> list[str] | None:
         return [on_path]
     binary = TOOLS / "bin" / "uv"
     if not binary.exists():
-        quietly(
-            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--target", str(TOOLS), "uv",
-        )  # fmt: skip
+        pip = find_pip()
+        if pip:
+            quietly(*pip, "install", "--quiet", "--disable-pip-version-check", "--target", str(TOOLS), "uv")
     return [str(binary)] if binary.exists() else None
 
 
