@@ -180,6 +180,11 @@ WORDS: dict[Reason, Words] = {
         _count,
         "The counts were still arriving; they are a lower bound.",
     ),
+    R.OBSERVATION_STALE: Words(
+        "seen {measured} after its end (acted upon within {threshold}): teaches, does not act",
+        span_words,
+        "The controller was away or the metric came late; acting on the past would help nobody now.",
+    ),
     R.BLIND_TOO_LONG: Words(
         "blind: no data for {measured}, more than {threshold}",
         span_words,

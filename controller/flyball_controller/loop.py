@@ -193,7 +193,9 @@ class _Rounds:
         """Return the state with weeks of history learned: a new target is sharp from its first minute."""
         policy = self.policies.for_target(name)
         try:
-            history = self.ports.sensor.history(name, until_s=self.now_s, days=BACKFILL_DAYS)
+            # The newest minutes are left for the steps: a target may be down when it is first seen.
+            until_s = self.now_s - policy.act_within_s
+            history = self.ports.sensor.history(name, until_s=until_s, days=BACKFILL_DAYS)
         except PortError as error:
             self.errors.append((name, error))
             return state

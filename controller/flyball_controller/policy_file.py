@@ -75,6 +75,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "saturated_periods": (1, 60),
     "valid_for_s": (15.0, 3_600.0),
     "blind_after_s": (60.0, 86_400.0),
+    "act_within_s": (60.0, 3_600.0),
     "dwell_s": (0.0, 3_600.0),
     "half_life_s": (600.0, 2_592_000.0),
     "rise_factor": (0.0, 1.0),

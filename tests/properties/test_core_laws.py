@@ -283,3 +283,16 @@ def test_a_partial_window_may_tighten_but_does_not_count():
     after, decision = step(state, healthy, Policy())
     assert after.baseline == state.baseline
     assert not decision.changed
+
+
+def test_windows_that_are_long_past_teach_but_do_not_act():
+    """A controller that was away for an hour must not tighten for what happened then."""
+    state, _ = run(calm(0, 60))
+    late = window(60, timeouts=400)._replace(arrived_s=T0 + 60.0 * 120)
+    after, decision = step(state, late, Policy())
+    assert not decision.changed
+    assert decision.evidence[0].reason == Reason.OBSERVATION_STALE
+    assert after.stamp_s == late.start_s
+    calm_and_late = window(60, fast=2)._replace(arrived_s=T0 + 60.0 * 120)
+    after, _ = step(state, calm_and_late, Policy())
+    assert after.baseline.learned_s == state.baseline.learned_s + 60.0

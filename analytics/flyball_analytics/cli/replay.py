@@ -15,6 +15,7 @@ import click
 from flyball_analytics import render
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.files import write_whole
+from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, pair, span
 from flyball_analytics.clock import SystemClock
@@ -272,10 +273,11 @@ def next_commands(runs: Sequence[render.Run], policy_name: str, paths: Sequence[
     """Return what is worth trying next: another preset over the files, the commonest reason to act."""
     files = " ".join(shlex.quote(str(path)) for path in paths)
     other = next(preset for preset in ("adaptive", *PRESETS) if preset != policy_name)
-    commands = [f"flyball replay {files} --policy {other} --summary"]
+    program = program_name()
+    commands = [f"{program} replay {files} --policy {other} --summary"]
     acts = [c for run in runs for c in run.tally.changes if c.evidence and (c.tightened or c.widened)]
     counts = Counter(change.evidence[0].reason for change in acts)
     if counts:
         commonest = min(counts, key=lambda reason: (-counts[reason], reason))
-        commands.append(f"flyball explain {commonest.name}")
+        commands.append(f"{program} explain {commonest.name}")
     return commands

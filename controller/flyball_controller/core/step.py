@@ -120,6 +120,12 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         if not tightens(wish.setpoint, law.applied, nominal_setpoint(policy)):
             partial = partial._replace(setpoint=law.applied, regime=law.regime)
         return _conclude(state, seen, policy, partial, pool, state.baseline, state.ring)
+    age_s = seen.arrived_s - seen.start_s - seen.period_s
+    if age_s > policy.act_within_s and age_s > 2.0 * seen.period_s:
+        # After an outage of the controller itself the past is read up: it teaches, but acting on it
+        # now would answer a question that nobody asks any more.
+        stale = _note(Reason.OBSERVATION_STALE, age_s, policy.act_within_s)
+        wish = Wish(law.applied, law.regime, (stale,), law.bad_count, law.clean_count, law.useless)
     baseline, wish = _learned(state, seen, policy, wish, pool, trips.retry)
     return _conclude(state, seen, policy, wish, pool, baseline, ring)
 

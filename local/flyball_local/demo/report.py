@@ -11,12 +11,13 @@ import json
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from flyball_analytics.cli.program import program_name
 from flyball_local.demo.outcome import Action, Arm, Control, IncidentOutcome, Machinery
 from flyball_local.demo.scenario import Incident, Scenario
 
 NEXT_COMMANDS = (
-    ("flyball demo --policy ladder", "the same day under the literal rule: 3 retries to 1 at 20 % errors"),
-    ("flyball replay METRICS.csv", "the same controller over the history of your own service"),
+    ("demo --policy ladder", "the same day under the literal rule: 3 retries to 1 at 20 % errors"),
+    ("replay METRICS.csv", "the same controller over the history of your own service"),
 )
 _COLUMNS = (
     ("", 10),
@@ -133,7 +134,8 @@ def render_text(result: DemoResult) -> str:
             result.incident_control[n],
         )
     lines += ["", *_quiet_lines(result), "", *_wrap(verdict(result)), "", *_notes(result), "", "Try next:"]
-    lines += [f"  {command:<30} {why}" for command, why in NEXT_COMMANDS]
+    commands = [(f"{program_name()} {arguments}", why) for arguments, why in NEXT_COMMANDS]
+    lines += [f"  {command:<40} {why}" for command, why in commands]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

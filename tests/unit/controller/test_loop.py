@@ -73,6 +73,14 @@ def test_history_makes_a_new_target_sharp_from_its_first_minute():
         assert not any(d.changed for d in report.decisions)
 
 
+def test_a_target_that_is_down_when_first_seen_is_acted_upon_at_once():
+    """Backfill must not swallow the outage that goes on right now."""
+    bad = [window(i, fast=590) for i in range(-2, 1)]
+    ports = make_ports(bad, [*calm(-600, 598), *bad[:2]])
+    report = tick(ports, 0)
+    assert report.decisions[-1].applied.circuit == CircuitState.OPEN
+
+
 def test_without_new_windows_time_passes_and_nothing_else_changes():
     """A duplicate alarm finds nothing new: no write but the first checkpoint, no deployment."""
     ports = make_ports([window(0)], calm(-60, 60))
