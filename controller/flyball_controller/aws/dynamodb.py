@@ -66,7 +66,7 @@ def put_if(
                 Item={**key, **item},
                 ConditionExpression=condition,
                 ExpressionAttributeNames=dict(names),
-                ExpressionAttributeValues=values,
+                **({"ExpressionAttributeValues": values} if values else {}),  # an empty map is refused
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
     except PortError as error:

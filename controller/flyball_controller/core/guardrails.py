@@ -67,9 +67,10 @@ def _held(applied: Setpoint, hold: Hold) -> Setpoint:
 
 
 def _bounded(value: float, low: float, high: float) -> float:
+    """Return the value inside its bounds; NaN stays NaN, for `inside` to refuse."""
     if value < low:
         return low
-    return value if value < high else high
+    return high if value > high else value
 
 
 def clip(setpoint: Setpoint, policy: Policy) -> Setpoint:
