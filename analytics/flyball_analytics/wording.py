@@ -180,6 +180,11 @@ WORDS: dict[Reason, Words] = {
         _count,
         "The counts were still arriving; they are a lower bound.",
     ),
+    R.SILENCE_AT_NORMAL_LATENCY: Words(
+        "part of the calls get no answer while the median takes {measured}, under {threshold} ({n} requests)",
+        _milliseconds,
+        "A queue delays every call; where the rest is as quick as ever, some node swallows its calls.",
+    ),
     R.OBSERVATION_STALE: Words(
         "seen {measured} after its end (acted upon within {threshold}): teaches, does not act",
         span_words,

@@ -35,7 +35,7 @@ _MAGIC = b"fb"
 _HEAD = struct.Struct("<2sBI")  # magic, version, CRC-32 of the body
 _LAW = struct.Struct("<BiddiBdi4dIIIIB")  # the fifth field is spare
 _TIMES = struct.Struct("<4dQBd")
-_BASE = struct.Struct("<8dqdd")
+_BASE = struct.Struct("<9dqdd")
 _SLOTS = struct.Struct(f"<{MINUTES * VISITS}H{HOURS}H{HOURS}B")
 _WINDOW = struct.Struct("<dd7q")
 _HOLD = struct.Struct("<BdHH")
@@ -81,7 +81,7 @@ def encode_state(state: State) -> bytes:
                 state.open_allowed,
                 state.loosen_frozen_until_s,
             ),
-            _BASE.pack(*base[:8], base.hour_index, base.hour_failures, base.hour_requests),
+            _BASE.pack(*base[:9], base.hour_index, base.hour_failures, base.hour_requests),
             _SLOTS.pack(*base.minute, *base.hour, *base.hour_visits),
             _HOLD.pack(state.hold.kind, state.hold.until_s, len(by), len(why)),
             by,
@@ -180,7 +180,7 @@ def _law(fields: tuple[float, ...]) -> LawState:
 
 def _baseline(fields: tuple[float, ...], slots: tuple[int, ...]) -> Baseline:
     minutes = MINUTES * VISITS
-    failures, requests, spread, dispersion, latency, proven, learned, chronic, *rest = fields
+    failures, requests, spread, dispersion, latency, proven, learned, typical, chronic, *rest = fields
     index, hour_failures, hour_requests = rest
     return Baseline(
         failures,
@@ -190,6 +190,7 @@ def _baseline(fields: tuple[float, ...], slots: tuple[int, ...]) -> Baseline:
         latency,
         proven,
         learned,
+        typical,
         chronic,
         slots[:minutes],
         slots[minutes : minutes + HOURS],

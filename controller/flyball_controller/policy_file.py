@@ -58,6 +58,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "reset_point": (0.0, 0.9),
     "reset_multiple": (1.0, 20.0),
     "timeout_trip": (0.01, 1.0),
+    "typical_multiple": (1.0, 10.0),
     "latency_multiple": (1.1, 100.0),
     "throttle_trip": (0.005, 1.0),
     "throttle_share": (0.1, 1.0),

@@ -1,8 +1,8 @@
 """Lets our decisions hold and release the circuit breakers of Powertools for AWS Lambda.
 
-The decorated functions stay as they are. Stands around a Circuits store: our own
-item is written first and is the truth;
-the item of Powertools' breaker, in its own DynamoDB table, is only an output.
+The decorated functions stay as they are. This stands around a Circuits store: our
+own item is written first and is the truth; the item of Powertools' breaker, in its
+own DynamoDB table, is only an output.
 
 | Our circuit | Powertools' item |
 | --- | --- |

@@ -39,6 +39,7 @@ HOURS = 168
 QUANTA = 65_534  # ratio 1.0 as a stored integer
 UNVISITED = 65_535
 MEAN_DEVIATION_TO_SD = 1.2533141373155001  # sqrt(pi / 2), for a normal law
+DISPERSION_PRIOR = 20.0  # windows
 DISPERSION_MAX = 25.0  # one wild window must not make the detector deaf
 HOUR_RATE = 0.3  # weight of the newest week in an hour's mean
 PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
@@ -58,6 +59,7 @@ class Baseline(NamedTuple):
     latency_ms: float = -1.0  # p99 level; -1 = never measured
     proven_per_s: float = 0.0  # highest attempts per second seen healthy
     learned_s: float = 0.0  # history behind all this
+    typical_ms: float = -1.0  # p50 level; -1 = never measured
     chronic: float = 0.0  # slow median of all windows, good or bad: what never gets better is normal
     minute: tuple[int, ...] = (UNVISITED,) * (MINUTES * VISITS)  # newest visit first
     hour: tuple[int, ...] = (0,) * HOURS
@@ -146,7 +148,7 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
     minute = _visit_minutes(baseline.minute, seen, ratio)
     chronic = _chronic(baseline.chronic, ratio, seen.period_s)
     if level_frozen:
-        return Baseline(*baseline[:7], chronic, minute, *baseline[9:])
+        return Baseline(*baseline[:8], chronic, minute, *baseline[10:])
     level = baseline.level
     clipped, weight = _winsorised(baseline, ratio, seen.requests, policy)
     keep = 1.0 / (1.0 + weight * seen.period_s * LN2 / policy.half_life_s)
@@ -163,10 +165,11 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         failures_ew,
         requests_ew,
         spread,
-        _dispersion(baseline, clipped, seen.requests, rate),
-        _latency(baseline, seen, rate),
+        _dispersion(baseline, clipped, seen.requests, rate, baseline.learned_s / seen.period_s),
+        _latency(baseline.latency_ms, seen.latency_ms_p99, rate),
         _proven(baseline, seen),
         baseline.learned_s + seen.period_s,
+        _latency(baseline.typical_ms, seen.latency_ms_p50, rate),
         chronic,
         minute,
         hour,
@@ -202,11 +205,15 @@ def _winsorised(baseline: Baseline, ratio: float, requests: int, policy: Policy)
     return (ratio, 1.0) if ratio <= top else (top, policy.rise_factor)
 
 
-def _dispersion(baseline: Baseline, ratio: float, requests: int, rate: float) -> float:
+def _dispersion(baseline: Baseline, ratio: float, requests: int, rate: float, rate_windows: float) -> float:
     level = baseline.level
     expected = requests * level
     if expected < 0.5:  # too few expected failures to say anything about their spread
         return baseline.dispersion
+    # As if twenty windows of independent failures had been seen before: the first wild one must not rule.
+    prior_rate = 1.0 / (rate_windows + DISPERSION_PRIOR)
+    if prior_rate < rate:
+        rate = prior_rate
     excess = requests * ratio - expected
     one = excess * excess / (expected * (1.0 - level)) if level < 1.0 else 1.0
     if one > DISPERSION_MAX:
@@ -226,17 +233,18 @@ def _chronic(chronic: float, ratio: float, period_s: float) -> float:
 def watch(baseline: Baseline, seen: Observation) -> Baseline:
     """Return the baseline after a window off nominal: only the slow median learns from it."""
     chronic = _chronic(baseline.chronic, seen.failures / seen.requests, seen.period_s)
-    return Baseline(*baseline[:7], chronic, *baseline[8:])
+    return Baseline(*baseline[:8], chronic, *baseline[9:])
 
 
-def _latency(baseline: Baseline, seen: Observation, rate: float) -> float:
-    if seen.latency_ms_p99 < 0.0:
-        return baseline.latency_ms
-    if baseline.latency_ms < 0.0:
-        return seen.latency_ms_p99
-    clip = LATENCY_CLIP * baseline.latency_ms
-    latency = seen.latency_ms_p99 if seen.latency_ms_p99 < clip else clip
-    return baseline.latency_ms + rate * (latency - baseline.latency_ms)
+def _latency(level_ms: float, seen_ms: float, rate: float) -> float:
+    """Return the level after one window's quantile, clipped to twice the level; -1 is 'not measured'."""
+    if seen_ms < 0.0:
+        return level_ms
+    if level_ms < 0.0:
+        return seen_ms
+    clip_ms = LATENCY_CLIP * level_ms
+    clipped_ms = seen_ms if seen_ms < clip_ms else clip_ms
+    return level_ms + rate * (clipped_ms - level_ms)
 
 
 def _proven(baseline: Baseline, seen: Observation) -> float:

@@ -56,6 +56,7 @@ class Policy(NamedTuple):
     reset_point: float = 0.04  # and the plain ratio under max(this, half the trip)
     reset_multiple: float = 3.0
     timeout_trip: float = 0.10  # SATURATED: lower bound of the time-out ratio over this
+    typical_multiple: float = 1.5  # not SATURATED while p50 stays under this multiple of its baseline
     latency_multiple: float = 3.0  # SATURATED, second form: p99 over this multiple of its baseline
     throttle_trip: float = 0.08  # THROTTLED: lower bound of the failure ratio over this, and
     throttle_share: float = 0.5  # THROTTLED: throttles are more than this share of the failures

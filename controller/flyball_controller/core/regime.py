@@ -74,6 +74,13 @@ def _trouble(
     low, _ = wilson_bounds(pool.failures, n, z=policy.z_act, dispersion=spread)
     low_timeouts, _ = wilson_bounds(pool.timeouts, n, z=policy.z_act, dispersion=spread)
     if low_timeouts > trips.timeout:
+        if _others_are_well(pool, seen, baseline, policy):
+            # A queue delays everybody. Some calls vanish while the rest is as quick as ever: a dead
+            # node, a lossy path. That is partial failure, and another attempt most likely meets a good node.
+            typical = policy.typical_multiple * baseline.typical_ms
+            return _bad(
+                Regime.BROKEN, Reason.SILENCE_AT_NORMAL_LATENCY, seen.latency_ms_p50, typical, n, trust
+            )
         return _bad(Regime.SATURATED, Reason.TIMEOUTS_OVER_TRIP, low_timeouts, trips.timeout, n, trust)
     if low <= trips.retry and low <= trips.timeout:
         return None
@@ -96,6 +103,13 @@ def _trouble(
         else Reason.ERROR_RATE_OVER_TRIP
     )
     return _bad(Regime.BROKEN, reason, low, trips.retry, n, trust)
+
+
+def _others_are_well(pool: Pool, seen: Observation, baseline: Baseline, policy: Policy) -> bool:
+    """Return whether most calls are answered, and the median as quickly as ever."""
+    if baseline.typical_ms <= 0.0 or seen.latency_ms_p50 < 0.0 or 2 * pool.timeouts >= pool.requests:
+        return False
+    return seen.latency_ms_p50 < policy.typical_multiple * baseline.typical_ms
 
 
 def _bad(regime: Regime, reason: Reason, measured: float, threshold: float, n: int, trust: float) -> Verdict:

@@ -89,7 +89,10 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         seen.request_failures,
         seen.short_circuited,
     )
-    keep = policy.min_requests if policy.min_requests > CLEAN_REQUESTS else CLEAN_REQUESTS
+    # The bursts that widen a bound ask for as many more requests before it can say "clean".
+    keep = int(CLEAN_REQUESTS * state.baseline.dispersion)
+    if policy.min_requests > keep:
+        keep = policy.min_requests
     ring = push_window(state.ring, window, keep_requests=keep, span_s_max=policy.pool_s_max)
     span = policy.pool_s_max if policy.pool_s_max > seen.period_s else seen.period_s
     pool = pool_windows(ring, enough=policy.min_requests, since_s=law.changed_s, span_s_max=span)

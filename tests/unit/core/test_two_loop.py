@@ -197,3 +197,11 @@ def test_three_requests_a_minute_show_an_outage_within_minutes():
     state, _ = run(calm(0, 600, requests=3))
     _, decisions = run([window(600 + i, requests=3, fast=3) for i in range(6)], state=state)
     assert any(d.changed for d in decisions[:5])
+
+
+def test_one_wild_early_window_does_not_make_a_target_unclean_for_ever():
+    """8 of 12 failed in its third minute: the burst widened every bound, so that nothing was clean again."""
+    stream = [window(0, requests=1, fast=1), window(1, requests=720, fast=4), window(2, requests=12, fast=8)]
+    state, _ = run(stream)
+    _, decisions = run(calm(3, 60), state=state)
+    assert decisions[-1].regime == Regime.NOMINAL
