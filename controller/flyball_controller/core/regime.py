@@ -19,6 +19,8 @@ from flyball_controller.core.threshold import Trips
 # A clean verdict needs more requests than a bad one: 40 without a failure put
 # the 99 % upper bound at 12 %, under the default reset of 15 %.
 CLEAN_REQUESTS = 40
+# Graded throttles of small environments refuse a few calls by chance; more than this is shedding.
+SHED_SHARE = 0.15
 
 
 class Verdict(NamedTuple):
@@ -109,6 +111,8 @@ def _others_are_well(pool: Pool, seen: Observation, baseline: Baseline, policy: 
     """Return whether most calls are answered, and the median as quickly as ever."""
     if baseline.typical_ms <= 0.0 or seen.latency_ms_p50 < 0.0 or 2 * pool.timeouts >= pool.requests:
         return False
+    if pool.short_circuited > SHED_SHARE * (pool.requests + pool.short_circuited):
+        return False  # clients shed already: that is why the rest is quick
     return seen.latency_ms_p50 < policy.typical_multiple * baseline.typical_ms
 
 

@@ -225,7 +225,8 @@ def _raised_budget(
         # It was saturated, dead or throttled a moment ago: first see it live without retries for a while.
         needed = policy.hold_periods * law.hold_factor
         wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
-        restored = now.settled and count >= needed
+        # As long as what fails are time-outs, it is still the same trouble, only milder without retries.
+        restored = now.settled and count >= needed and 2 * now.pool.timeouts < now.pool.failures
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
     predicted = now.pool.requests / now.pool.span_s * (1.0 + demand)
     proven = HEADROOM * now.baseline.proven_per_s
