@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := client controller handlers analytics local tests benchmarks tools
-.PHONY: help setup demo test lint types contracts unit bench format clean
+.PHONY: help setup demo test lint types contracts unit scenarios bench format clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,8 +28,12 @@ contracts: setup
 unit: setup
 	@$(BIN)/pytest -n 2 --cov --cov-report=term $(PYTEST)
 
-bench: setup  ## print every benchmark's ratios
-	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+scenarios: setup  ## check every scenario's expectations on all its seeds
+	@$(BIN)/flyball test scenarios $(SCENARIOS)
+
+bench:  ## print every benchmark's ratios, beside the peers of the extra `bench`
+	@$(PYTHON) tools/bootstrap.py bench
+	@for b in benchmarks/client_overhead.py benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 format: setup  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only $(SOURCES)

@@ -17,13 +17,19 @@ def interleaved(variants: Mapping[str, Callable[[], int]], *, rounds: int = 7) -
     Each callable does a fixed amount of work and returns how many units it was.
     The variants run in turn, so that a slow minute of the machine hits all.
     """
+    samples = sampled(variants, rounds=rounds)
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def sampled(variants: Mapping[str, Callable[[], int]], *, rounds: int) -> dict[str, list[float]]:
+    """Return what `interleaved` takes the median of: one figure per variant and round, in order."""
     samples: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, work in variants.items():
             begin = time.process_time_ns()
             units = work()
             samples[name].append((time.process_time_ns() - begin) / units)
-    return {name: statistics.median(values) for name, values in samples.items()}
+    return samples
 
 
 def table(title: str, figures: Mapping[str, float], *, reference: str, unit: str = "ns") -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-STAMP = VENV / "flyball-installed"
 PYTHON = VENV / "bin" / "python"
+EXTRAS = ("bench",)  # installers only warn of an extra that does not exist
 
 
 def wanted_stamp(extra: str) -> str:
@@ -95,12 +95,17 @@ def main() -> None:
     """Install if anything that decides the installation changed."""
     if sys.version_info < (3, 11):
         sys.exit(f"flyball needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}")
-    extra = "dev"
+    unknown = [name for name in sys.argv[1:] if name not in EXTRAS]
+    if unknown:
+        sys.exit(f"flyball: no such extra: {', '.join(unknown)}; there is: {', '.join(EXTRAS)}")
+    extra = ",".join(["dev", *sys.argv[1:]])
     stamp = wanted_stamp(extra)
-    if STAMP.exists() and STAMP.read_text() == stamp and PYTHON.exists():
+    # One stamp per set of extras, so that `make test` and `make bench` in turn install each only once.
+    written = VENV / f"flyball-installed-{extra.replace(',', '-')}"
+    if written.exists() and written.read_text() == stamp and PYTHON.exists():
         return
     install(extra)
-    STAMP.write_text(stamp)
+    written.write_text(stamp)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""The circuit items in DynamoDB: the only file of the client that touches the SDK, and only when asked.
+"""The circuit items in DynamoDB, and the one place of the client that makes SDK clients, only when asked.
 
 One eventually consistent BatchGetItem for the function's own items and the
-fleet's, of all targets. Short time-outs and a single attempt: an answer that comes late is worth
-nothing to a call that waits for it, and the cache around it backs off.
+fleet's, of all targets, and for the kill switch. Short time-outs and a single
+attempt: an answer that comes late is worth nothing to a call that waits for it,
+and the cache around it backs off.
+
+Every environment reads the kill switch and the fleet's items, so each of them is
+a hot item: one partition serves 3,000 read units a second (DynamoDB developer
+guide), which at half a unit per read and one read in 5 s is 30,000 environments.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from flyball.records import FLEET, Circuit
 from flyball.sources import CircuitSource, several
 
 TABLE = "flyball-circuits"
-KEYS_MAX = 100  # of one BatchGetItem: 50 targets
+KEYS_MAX = 100  # of one BatchGetItem: 49 targets and the kill switch
 # A regional DynamoDB read takes a few milliseconds; the tail beyond this is an outage.
 TIMEOUT_S = 0.3
 
@@ -41,18 +46,17 @@ class DynamoCircuits:
         self.undecodable = 0  # items that were refused (K4)
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
-        """Return, for each target, the items of function and fleet that exist and can be understood.
+        """Return the items of function and fleet that exist and can be understood, and the kill switch (O1).
 
         Raises:
             ContractError: There are items, and none can be understood.
             SourceError: The table could not be read, or not completely.
         """
         functions = {FLEET, function or FLEET}
-        keys = [
-            {"target": {"S": target}, "function": {"S": name}}
-            for target in several(targets)
-            for name in functions
-        ]
+        pairs = dict.fromkeys((target, name) for target in several(targets) for name in functions)
+        # DynamoDB refuses a batch that names a key twice.
+        pairs = {(FLEET, FLEET): None, **pairs}
+        keys = [{"target": {"S": target}, "function": {"S": name}} for target, name in pairs]
         circuits = []
         refused: ContractError | None = None
         for start in range(0, len(keys), KEYS_MAX):
@@ -68,7 +72,7 @@ class DynamoCircuits:
 
     def _get(self, keys: Sequence[object]) -> Sequence[object]:
         if self._client is None:
-            self._client = _own_client()
+            self._client = own_client("dynamodb", timeout_s=TIMEOUT_S)
         try:
             reply = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
             items: Sequence[object] = reply["Responses"].get(self._table, [])
@@ -83,16 +87,30 @@ class DynamoCircuits:
 _fits: CircuitSource = DynamoCircuits()
 
 
-def _own_client() -> DynamoClient:
+def own_client(service: str, *, timeout_s: float, attempts: int = 1) -> Any:
+    """Return a new boto3 client that waits little; boto3's own defaults are a minute and several attempts.
+
+    Args:
+        service: Name of the service, also the `source` of the error.
+        timeout_s: Longest wait for the connection, and again for each part of the answer, > 0.
+        attempts: The first one included, >= 1.
+
+    Raises:
+        SourceError: boto3 is not installed, or knows no region.
+    """
     try:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
     except ImportError as cause:
-        raise SourceError("reading circuits from DynamoDB needs boto3", source="dynamodb") from cause
+        raise SourceError(f"asking {service} needs boto3", source=service) from cause
     config = Config(
-        connect_timeout=TIMEOUT_S,
-        read_timeout=TIMEOUT_S,
-        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=timeout_s,
+        read_timeout=timeout_s,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
     )
-    client: DynamoClient = boto3.client("dynamodb", config=config)
-    return client
+    client: Any = boto3.client  # typed per service name; ours is a variable
+    try:
+        return client(service, config=config)
+    except BotoCoreError as cause:
+        raise SourceError(f"cannot make a client of {service}: {cause}", source=service) from cause

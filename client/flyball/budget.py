@@ -3,9 +3,10 @@
 A budget, not a count of retries, decides whether a retry storm can feed itself:
 with a budget b the load never exceeds (1 + b) times what was offered, so the
 storm dies wherever the target can carry that. A first attempt earns `ratio`
-tokens, a retry costs one. A fleet has one budget per execution environment, so
-burst and first credit must be small: a storm starts many new environments, and
-each would bring a full bucket.
+tokens, a retry costs one; after a fast error it may cost less (`fast_cost`):
+what is refused at once holds no server, and storms are fed by time-outs. A fleet
+has one budget per execution environment, so burst and first credit must be
+small: a storm starts many new environments, and each would bring a full bucket.
 
 Knows no clock: it is refilled by traffic, not by time (a reserve of "n per
 second" would void it in an idle environment).
@@ -14,6 +15,8 @@ Envoy (20 % each), gRPC proposal A6.
 """
 
 from __future__ import annotations
+
+from _thread import RLock
 
 # A new environment may repeat one call before it has earned anything; more would
 # multiply by the number of environments that a storm starts.
@@ -27,7 +30,8 @@ class Budget:
 
     `earned` first attempts are credited only when somebody wants to spend: a
     healthy call costs one integer addition, and the result is the same, because
-    nothing is taken in between.
+    nothing is taken in between. Threads may lose a credit to each other by that
+    addition, never gain one: spending is locked.
 
     >>> budget = Budget(ratio=0.2, burst=3.0)
     >>> budget.try_spend(), budget.try_spend()
@@ -37,9 +41,10 @@ class Budget:
     (True, False)
     """
 
-    __slots__ = ("_tokens", "burst", "earned", "ratio")
+    __slots__ = ("_lock", "_tokens", "burst", "earned", "ratio")
 
-    def __init__(self, *, ratio: float, burst: float) -> None:
+    def __init__(self, *, ratio: float, burst: float, lock: RLock | None = None) -> None:
+        self._lock = RLock() if lock is None else lock
         self.ratio = ratio
         self.burst = burst
         self.earned = 0  # first attempts since the last credit
@@ -50,13 +55,14 @@ class Budget:
         """Retries that could be spent now, in [0, burst]."""
         return min(self.burst, self._tokens + self.ratio * self.earned)
 
-    def try_spend(self) -> bool:
-        """Take one token if there is one."""
-        tokens = self.tokens
-        self.earned = 0
-        affordable = tokens >= 1.0 - _SLACK
-        self._tokens = max(0.0, tokens - 1.0) if affordable else tokens
-        return affordable
+    def try_spend(self, cost: float = 1.0) -> bool:
+        """Take `cost` tokens, in (0, 1], if there are so many."""
+        with self._lock:
+            tokens = self.tokens
+            self.earned = 0
+            affordable = tokens >= cost - _SLACK
+            self._tokens = max(0.0, tokens - cost) if affordable else tokens
+            return affordable
 
     def configure(self, *, ratio: float, burst: float) -> None:
         """Change ratio and burst. No change gives credit; ratio 0 takes it away at once.
@@ -65,7 +71,18 @@ class Budget:
         retry feeds the storm, and when it allows retries again they return as
         slowly as traffic earns them.
         """
-        self._tokens = min(self.tokens, burst) if ratio > 0.0 else 0.0
-        self.earned = 0
-        self.ratio = ratio
-        self.burst = burst
+        with self._lock:
+            self._tokens = min(self.tokens, burst) if ratio > 0.0 else 0.0
+            self.earned = 0
+            self.ratio = ratio
+            self.burst = burst
+
+    def renew(self, lock: RLock) -> None:
+        """Go back to a beginner's credit at most, under another lock.
+
+        This process is a copy of one that keeps the savings, and there may be a
+        thousand copies. The lock may have been copied while a thread held it.
+        """
+        self._lock = lock
+        self.configure(ratio=self.ratio, burst=self.burst)
+        self._tokens = min(self._tokens, INITIAL_TOKENS)

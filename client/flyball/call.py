@@ -13,16 +13,19 @@ raises because of what a target did.
           if wait_s is None: over; else sleep wait_s and attempt again
     on anything that is no outcome (cancelled, interrupted): call.abandon()
 
-Order of the brakes, cheapest first: deadline, circuit, throttle, then per retry
-idempotence (K9), attempts, circuit again, deadline, budget. Derivation of the
-defaults: docs/theory/control.md; terms: docs/glossary.md.
+Order of the brakes, cheapest first: deadline, bulkhead, circuit, throttle, then
+per retry idempotence (K9), attempts, circuit again, deadline, budget. Here is
+what lets calls in; what becomes of them is in `flyball.calling`. Derivation of
+the defaults: docs/theory/control.md; terms: docs/glossary.md.
 """
 
 from __future__ import annotations
 
-from flyball.backoff import delay_s
-from flyball.breaker import Breaker
+from _thread import RLock
+
+from flyball.breaker import NEVER, Breaker, Change
 from flyball.budget import Budget
+from flyball.calling import COLD_FACTOR, MIN_ATTEMPT_S, Call, HeldCall
 from flyball.outcome import Counters, Outcome, Rejected, RejectReason
 from flyball.records import (
     DEFAULT_PARAMS,
@@ -32,17 +35,26 @@ from flyball.records import (
     TargetParams,
     clip_circuit,
     clip_params,
+    is_kill_switch,
 )
 from flyball.throttle import MIN_TIMEOUTS, shed_ratio
 from flyball.window import Window
 
-__all__ = ["Call", "Counters", "Outcome", "RejectReason", "Rejected", "Target"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flyball.bulkhead import Bulkhead, Place
 
-# The first attempt of a new environment also opens connections and starts up
-# runtimes on both sides: it may take this many times the attempt time-out.
-COLD_FACTOR = 3.0
-# A retry that would have less than this left before the deadline is not begun.
-MIN_ATTEMPT_S = 0.010
+__all__ = [
+    "COLD_FACTOR",
+    "MIN_ATTEMPT_S",
+    "Call",
+    "Counters",
+    "Outcome",
+    "RejectReason",
+    "Rejected",
+    "Target",
+]
+
 # When a call was shed, the ratio that shed it moves by the next slice of the window.
 SHED_RETRY_AFTER_S = 3.0
 
@@ -50,14 +62,18 @@ SHED_RETRY_AFTER_S = 3.0
 class Target:
     """One dependency as one execution environment sees it: live parameters and everything remembered.
 
-    Not safe for use by several threads at once without the interpreter lock; a
-    lost increment then costs accuracy, never a slot. Times are epoch seconds.
+    Safe for use by several threads and tasks at once: a healthy call locks
+    nothing, and an increment lost to another thread costs the counts accuracy,
+    never a slot or a bound. Times are epoch seconds.
     """
 
     __slots__ = (
         "_breaker",
         "_budget",
+        "_bulkhead",
+        "_lock",
         "_max_attempts",
+        "_published",
         "_throttle_window",
         "_warm",
         "_window",
@@ -66,6 +82,7 @@ class Target:
         "name",
         "params",
         "revision",
+        "slow_ms",
     )
 
     def __init__(self, name: str, *, function: str = "", params: TargetParams = DEFAULT_PARAMS) -> None:
@@ -74,13 +91,19 @@ class Target:
         self.name = name
         self.function = function
         self.params = params
+        self._published = params  # `params` unless the kill switch is on
         self.revision = -1  # of the document behind `params`; -1 = compiled in
         self.counters = Counters()
-        self._window = Window(params.breaker.window_s)
+        self._lock = RLock()
+        self._window = Window(params.breaker.window_s, self._lock)
         # One window serves breaker and throttle if they are equally long, as by default.
         self._throttle_window = self._window_for_throttle(params)
-        self._breaker = Breaker(params.breaker, self._window)
-        self._budget = Budget(ratio=params.retry.budget_ratio, burst=params.retry.budget_burst)
+        self._breaker = Breaker(params.breaker, self._window, self._lock)
+        retry = params.retry
+        self._budget = Budget(ratio=retry.budget_ratio, burst=retry.budget_burst, lock=self._lock)
+        self._bulkhead: Bulkhead | None = None
+        self.slow_ms = NEVER  # an answer that took this long is slow
+        self._obey_limits(params)
         self._max_attempts = params.retry.max_attempts
         self._warm = False
 
@@ -95,15 +118,40 @@ class Target:
         if revision <= self.revision:
             return False
         self.revision = revision
-        params = clip_params(params)
-        before, self.params = self.params, params
-        if params.breaker.window_s != before.breaker.window_s:
-            self._window = Window(params.breaker.window_s)
-        if params.throttle.window_s != before.throttle.window_s or self._throttle_window is not self._window:
-            self._throttle_window = self._window_for_throttle(params)
-        self._breaker.configure(params.breaker, self._window)
-        self._apply_retry()
+        self._published = clip_params(params)
+        self._breaker.see()
+        self._obey_params()
         return True
+
+    def _obey_params(self) -> None:
+        """Obey the published parameters; the compiled-in ones while the kill switch is on (O1)."""
+        params = DEFAULT_PARAMS if self._breaker.killed else self._published
+        before, self.params = self.params, params
+        if params is not before:
+            if params.breaker.window_s != before.breaker.window_s:
+                self._window = Window(params.breaker.window_s, self._lock)
+            one = self._throttle_window is self._window
+            if params.throttle.window_s != before.throttle.window_s or not one:
+                self._throttle_window = self._window_for_throttle(params)
+            self._breaker.configure(params.breaker, self._window)
+            self._obey_limits(params)
+        retry, breaker, budget = params.retry, self._breaker, self._budget
+        self._max_attempts = retry.max_attempts if breaker.max_attempts is None else breaker.max_attempts
+        ratio = retry.budget_ratio if breaker.override_ratio is None else breaker.override_ratio
+        if ratio != budget.ratio or retry.budget_burst != budget.burst:
+            budget.configure(ratio=ratio, burst=retry.budget_burst)
+
+    def _obey_limits(self, params: TargetParams) -> None:
+        slow_ms, limit = params.breaker.slow_call_ms, params.bulkhead.max_concurrent
+        self.slow_ms = float(slow_ms) if slow_ms > 0 else NEVER
+        if limit == 0:
+            self._bulkhead = None
+        elif self._bulkhead is None:
+            from flyball.bulkhead import Bulkhead  # few need it: a cold start does not pay for it
+
+            self._bulkhead = Bulkhead(limit)
+        else:
+            self._bulkhead.limit = limit
 
     def apply_circuit(self, circuit: Circuit | None) -> bool:
         """Obey a published circuit; False if it is not for this target and function, or not newer (K2, K4).
@@ -111,9 +159,10 @@ class Target:
         None (no item was found) changes nothing: a replica may lag behind, and
         what is known ends by itself at its `valid_until`.
         """
-        if circuit is None or circuit.target != self.name or circuit.function not in (FLEET, self.function):
+        if circuit is None:
             return False
-        return self._breaker.publish(clip_circuit(circuit))
+        ours = circuit.target == self.name and circuit.function in (FLEET, self.function)
+        return (ours or is_kill_switch(circuit)) and self._breaker.publish(clip_circuit(circuit))
 
     def hold(self, state: CircuitState | None) -> CircuitState | None:
         """Force a state in this environment, over everything published; None lets go. Returns the last hold.
@@ -123,20 +172,55 @@ class Target:
         """
         return self._breaker.hold(state)
 
+    def begin_blind(self, now_s: float) -> None:
+        """Refuse calls until something is known (a document, a circuit, or `see`), then act on that.
+
+        For dependencies to which a call made blindly is worse than none. Ends by
+        itself: after `breaker.EXPIRED_PROBE_S` seconds calls pass as probes.
+        """
+        self._breaker.begin_blind(now_s)
+
+    def see(self) -> None:
+        """End `begin_blind`: the store answered, if only that nothing was published."""
+        self._breaker.see()
+
+    def renew(self) -> None:
+        """Begin anew what must not be had twice: this process is a copy, by fork or from a snapshot.
+
+        Counts are the original's to report, calls under way its own to end; of
+        the savings of the budget at most a beginner's credit is left, for there
+        may be a thousand copies. What was learned of the target stays: it is as
+        true here, and ages. Connections are cold again.
+        """
+        self.counters = Counters()
+        self._warm = False
+        self._lock = RLock()
+        self._window.renew(self._lock)
+        self._throttle_window.renew(self._lock)
+        self._breaker.renew(self._lock)
+        self._budget.renew(self._lock)
+        if self._bulkhead is not None:
+            self._bulkhead.renew()
+
+    def watch(self) -> None:
+        """Collect changes of the circuit state for `take_changes`."""
+        if self._breaker.changes is None:
+            self._breaker.changes = []
+
+    def take_changes(self) -> list[Change]:
+        """Return the changes since the last time, oldest first: state before, after, and who decided."""
+        changes, taken = self._breaker.changes, []
+        while changes:
+            taken.append(changes.pop(0))
+        return taken
+
     def _refresh(self, now_s: float) -> None:
         self._breaker.refresh(now_s)
-        self._apply_retry()
-
-    def _apply_retry(self) -> None:
-        retry, breaker, budget = self.params.retry, self._breaker, self._budget
-        self._max_attempts = retry.max_attempts if breaker.max_attempts is None else breaker.max_attempts
-        ratio = retry.budget_ratio if breaker.override_ratio is None else breaker.override_ratio
-        if ratio != budget.ratio or retry.budget_burst != budget.burst:
-            budget.configure(ratio=ratio, burst=retry.budget_burst)
+        self._obey_params()
 
     def _window_for_throttle(self, params: TargetParams) -> Window:
         same = params.throttle.window_s == params.breaker.window_s
-        return self._window if same else Window(params.throttle.window_s)
+        return self._window if same else Window(params.throttle.window_s, self._lock)
 
     # --- what can be seen -------------------------------------------------------------
 
@@ -194,20 +278,37 @@ class Target:
             self._refresh(now_s)
         if deadline_s is not None and now_s >= deadline_s:
             return self._reject(RejectReason.DEADLINE, 0.0)
-        probe = -1
-        if breaker.gated:
-            if not breaker.admit(now_s, draw):
-                return self._reject(RejectReason.CIRCUIT_OPEN, breaker.retry_after_s(now_s))
-            probe = breaker.generation
-        elif (
-            self._throttle_window.timeouts >= MIN_TIMEOUTS
-            and not breaker.bypassed
-            and draw < self.shed_ratio(now_s)
-        ):
-            self._throttle_window.note_shed()
+        if breaker.gated or self._bulkhead is not None:
+            return self._begin_held(now_s, draw, deadline_s, idempotent)
+        if self._throttle_window.timeouts >= MIN_TIMEOUTS and self._sheds(now_s, draw):
             return self._reject(RejectReason.SHED, SHED_RETRY_AFTER_S)
         self._budget.earned += 1
-        return Call(self, deadline_s, idempotent, probe)
+        return Call(self, deadline_s, idempotent, -1)
+
+    def _begin_held(
+        self, now_s: float, draw: float, deadline_s: float | None, idempotent: bool
+    ) -> Call | Rejected:
+        """Begin a call that holds a place in the bulkhead, a probe's slot, or both."""
+        breaker, place, probe = self._breaker, None, -1
+        if self._bulkhead is not None:
+            place = self._bulkhead.enter()
+            if place is None:
+                # Free as soon as any other call ends: nobody knows when.
+                return self._reject(RejectReason.BULKHEAD_FULL, 0.0)
+        if breaker.gated:
+            probe = breaker.admit(now_s, draw)
+            if probe < 0:
+                return self._reject(breaker.reason, breaker.retry_after_s(now_s), place)
+        elif self._throttle_window.timeouts >= MIN_TIMEOUTS and self._sheds(now_s, draw):
+            return self._reject(RejectReason.SHED, SHED_RETRY_AFTER_S, place)
+        self._budget.earned += 1
+        return HeldCall(self, deadline_s, idempotent, probe, place)
+
+    def _sheds(self, now_s: float, draw: float) -> bool:
+        sheds = not self._breaker.bypassed and draw < self.shed_ratio(now_s)
+        if sheds:
+            self._throttle_window.note_shed()
+        return sheds
 
     @property
     def needs_draw(self) -> bool:
@@ -219,8 +320,8 @@ class Target:
             or self._throttle_window.timeouts >= MIN_TIMEOUTS
         )
 
-    def _note_failed(self, outcome: Outcome, now_s: float, draw: float) -> None:
-        """Put a failed first attempt into the windows, and ask the breaker what it means."""
+    def _note(self, outcome: Outcome, slow: bool, now_s: float, draw: float) -> None:
+        """Put a first attempt into the windows; if it failed or was slow, ask the breaker what that means."""
         window = self._window
         if now_s >= window.until_s:
             window.advance(now_s)
@@ -229,9 +330,11 @@ class Target:
             window.note_timeout()
         elif outcome == Outcome.ERROR_FAST:
             window.note_failure()
+        if slow:
+            window.note_slow()
         if self._throttle_window is not window:
             self._note_for_throttle(outcome, now_s)
-        if outcome != Outcome.THROTTLE:
+        if slow or outcome in (Outcome.TIMEOUT, Outcome.ERROR_FAST):
             self._breaker.consider(now_s, draw)
 
     def _note_for_throttle(self, outcome: Outcome, now_s: float) -> None:
@@ -258,135 +361,8 @@ class Target:
         elif last is not None and Outcome.SUCCESS < last < Outcome.PERMANENT:
             counters.request_failures += 1
 
-    def _reject(self, reason: RejectReason, retry_after_s: float) -> Rejected:
+    def _reject(self, reason: RejectReason, retry_after_s: float, place: Place | None = None) -> Rejected:
+        if place is not None:
+            place.leave()
         self.counters.short_circuited += 1
         return Rejected(reason, retry_after_s)
-
-
-class Call:
-    """One call of a target, over all its attempts. Made by `Target.begin`."""
-
-    __slots__ = ("_deadline_s", "_first", "_idempotent", "_over", "_probe", "_target", "attempt")
-
-    def __init__(self, target: Target, deadline_s: float | None, idempotent: bool, probe: int) -> None:
-        self._target = target
-        self._deadline_s = deadline_s
-        self._idempotent = idempotent
-        self._probe = probe  # generation of the probe, -1 = none
-        self._first: Outcome | None = None  # outcome of the first attempt
-        self._over = False
-        self.attempt = 1  # number of the attempt that is to be made or under way, from 1
-
-    def timeout_s(self, now_s: float) -> float:
-        """Return how long the attempt may take, >= 0: never past the deadline, longer while all is cold."""
-        limit_s = self._target.params.retry.attempt_timeout_ms / 1_000.0
-        if self.attempt == 1 and not self._target._warm:
-            limit_s *= COLD_FACTOR
-        if self._deadline_s is not None:
-            limit_s = min(limit_s, self._deadline_s - now_s)
-        return max(0.0, limit_s)
-
-    def finish(
-        self,
-        outcome: Outcome,
-        *,
-        now_s: float,
-        draw: float,
-        latency_ms: float,
-        retry_after_s: float | None = None,
-    ) -> float | None:
-        """Record how the attempt ended; return the seconds to wait before the next, None if the call is over.
-
-        Args:
-            outcome: How it ended.
-            now_s: Epoch seconds.
-            draw: Uniform in [0, 1); decides the jitter. Not looked at on success.
-            latency_ms: Duration of the attempt, >= 0.
-            retry_after_s: What the target asked for, if it did.
-
-        Raises:
-            RuntimeError: The call was over already: the shell's fault.
-        """
-        if self._over:
-            raise RuntimeError(f"this call of {self._target.name!r} is over: begin another one")
-        target = self._target
-        target._warm = True
-        counters = target.counters
-        counters.latencies_ms.append(latency_ms)
-        if outcome:
-            return self._finish_failed(outcome, now_s, draw, retry_after_s)
-        if self._probe >= 0 or self._first is not None:
-            if self._first is None:
-                self._first = outcome
-            self._end(outcome, self.attempt, now_s, draw)
-            return None
-        window = target._window
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        window.calls_now += 1
-        if target._throttle_window is not window:
-            target._note_for_throttle(outcome, now_s)
-        counters.requests += 1
-        self._over = True
-        return None
-
-    def abandon(self) -> None:
-        """End the call without a verdict: cancelled, interrupted, or not to be classified.
-
-        Frees what it held; counts only attempts that ended before. Safe to call
-        at any time, also on a call that is over.
-        """
-        if not self._over:
-            self._end(None, self.attempt - 1, 0.0, 0.0)
-
-    def _finish_failed(
-        self, outcome: Outcome, now_s: float, draw: float, retry_after_s: float | None
-    ) -> float | None:
-        if self._first is None:
-            self._first = outcome
-            if self._probe < 0 and outcome < Outcome.PERMANENT:
-                self._target._note_failed(outcome, now_s, draw)
-        wait_s = None
-        if outcome < Outcome.PERMANENT:
-            wait_s = self._wait_s(outcome, now_s, draw, retry_after_s)
-        if wait_s is None:
-            self._end(outcome, self.attempt, now_s, draw)
-        else:
-            self.attempt += 1
-        return wait_s
-
-    def _wait_s(
-        self, outcome: Outcome, now_s: float, draw: float, retry_after_s: float | None
-    ) -> float | None:
-        """Seconds until the next attempt, or None if there is to be none. Spends the budget last."""
-        target = self._target
-        if not self._idempotent or self._probe >= 0:
-            return None
-        breaker = target._breaker
-        if now_s >= breaker.recheck_s:
-            target._refresh(now_s)
-        if breaker.gated or self.attempt >= target._max_attempts:
-            return None
-        retry = target.params.retry
-        wait_s = delay_s(
-            self.attempt,
-            base_ms=retry.throttle_base_ms if outcome == Outcome.THROTTLE else retry.base_ms,
-            cap_ms=retry.cap_ms,
-            draw=draw,
-            retry_after_s=retry_after_s,
-        )
-        if wait_s is None:
-            return None
-        if self._deadline_s is not None and now_s + wait_s + MIN_ATTEMPT_S > self._deadline_s:
-            return None
-        return wait_s if target._budget.try_spend() else None
-
-    def _end(self, outcome: Outcome | None, attempts: int, now_s: float, draw: float) -> None:
-        """Count the call and give a probe's slot back. `outcome` of the last attempt; None = no verdict."""
-        self._over = True
-        target = self._target
-        if attempts > 0:
-            target._count(self._first, outcome, attempts)
-        if self._probe >= 0:
-            good = None if outcome is None or outcome >= Outcome.PERMANENT else outcome == Outcome.SUCCESS
-            target._breaker.release(self._probe, good, now_s=now_s, draw=draw)

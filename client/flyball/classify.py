@@ -56,6 +56,7 @@ UNREACHABLE_NAMES = frozenset(
     }
 )
 _TOO_MANY_REQUESTS = 429
+_HEADER_MAX = 64  # characters; the longest HTTP date has 33
 _TIMEOUT_STATUS = frozenset({408, 504})  # request time-out, gateway time-out: somebody waited in vain
 
 
@@ -71,6 +72,7 @@ def classify(
     *,
     on: tuple[type[BaseException], ...] = (),
     ignore: tuple[type[BaseException], ...] = (),
+    now_s: float | None = None,
 ) -> Classified:
     """Return what `error` says about the target.
 
@@ -79,6 +81,8 @@ def classify(
         on: Kinds declared to be failures of the target, worth a retry. Their
             codes and statuses still tell time-outs and throttles apart.
         ignore: Kinds declared to be no news.
+        now_s: Epoch seconds, for a Retry-After that is a date and an answer
+            that has none of its own; None = such a date is not read.
 
     >>> classify(TimeoutError()).outcome.name, classify(KeyError("typo")).outcome.name
     ('TIMEOUT', 'PERMANENT')
@@ -93,7 +97,7 @@ def classify(
         outcome = _by_kind(error)
     if outcome is None:
         outcome = Outcome.ERROR_FAST if isinstance(error, on) else Outcome.PERMANENT
-    return Classified(outcome, _retry_after_s(headers))
+    return Classified(outcome, _retry_after_s(headers, now_s))
 
 
 def _by_answer(code: str, status: int) -> Outcome | None:
@@ -132,8 +136,8 @@ def _facts(error: BaseException) -> tuple[str, int, Mapping[Any, Any]]:
         return "", status, _mapping(getattr(response, "headers", None))
     headers = getattr(error, "headers", None)  # urllib.error.HTTPError
     if headers is not None and hasattr(headers, "get"):
-        after = headers.get("Retry-After")
-        return "", _integer(getattr(error, "code", None)), {} if after is None else {"Retry-After": after}
+        known = {name: headers.get(name) for name in ("Retry-After", "Date")}
+        return "", _integer(getattr(error, "code", None)), known
     return "", 0, {}
 
 
@@ -145,10 +149,39 @@ def _integer(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _retry_after_s(headers: Mapping[Any, Any]) -> float | None:
-    """Seconds asked for by a header; the date form is not read (it would need a clock)."""
+def _retry_after_s(headers: Mapping[Any, Any], now_s: float | None) -> float | None:
+    """Seconds asked for by a header, as a number or as a date; None if there is no (intelligible) demand."""
     for name, unit_s in (("retry-after", 1.0), ("Retry-After", 1.0), ("x-amz-retry-after", 0.001)):
         text = headers.get(name)
-        if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 9:
+        if not isinstance(text, str) or len(text) > _HEADER_MAX:
+            continue
+        if text.isascii() and text.isdigit() and len(text) <= 9:
             return int(text) * unit_s
+        if unit_s == 1.0:
+            until_s = _http_date_s(text)
+            if until_s is not None:
+                return _from_now_s(until_s, headers, now_s)
     return None
+
+
+def _from_now_s(until_s: float, headers: Mapping[Any, Any], now_s: float | None) -> float | None:
+    """Seconds until a moment on the answering side's clock, by the Date of its answer if it has one."""
+    date = headers.get("date") or headers.get("Date")
+    sent_s = _http_date_s(date) if isinstance(date, str) and len(date) <= _HEADER_MAX else None
+    if sent_s is None:
+        sent_s = now_s
+    return None if sent_s is None else max(0.0, until_s - sent_s)
+
+
+def _http_date_s(text: str) -> float | None:
+    """Epoch seconds of an HTTP date (RFC 9110, 5.6.7), None if it is none."""
+    if not text[:1].isalpha():  # every form begins with the day of the week
+        return None
+    from calendar import timegm  # a dozen imports, for the few who send dates
+    from email.utils import parsedate_tz
+
+    try:
+        date = parsedate_tz(text)
+        return None if date is None else float(timegm(date[:9]) - (date[9] or 0))
+    except (ValueError, TypeError, IndexError, OverflowError):  # a month 13, a year 0
+        return None

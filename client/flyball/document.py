@@ -1,9 +1,10 @@
 """The AppConfig document as bytes: canonical out, total in.
 
 One reader, two tempers. A client reads leniently: unknown keys are a newer
-publisher's and are ignored, numbers out of bounds are clipped (K10); it must
-keep working with what it understands. Publisher and validator read strictly:
-whatever a client would silently bend is refused before it is deployed (A1).
+publisher's and are ignored, likewise words that it does not know, and numbers
+out of bounds are clipped (K10); it must keep working with what it understands.
+Publisher and validator read strictly: whatever a client would silently bend is
+refused before it is deployed (A1).
 Both refuse what cannot be understood: wrong types, another schema, NaN.
 
 Canonical form: keys sorted, no spaces, UTF-8, so that equal documents are equal
@@ -20,12 +21,16 @@ from typing import Any, NamedTuple, NoReturn
 from flyball.errors import ContractError
 from flyball.records import (
     BOUNDS,
+    CHOICES,
     DEFAULT_PARAMS,
     DOCUMENT_BYTES_MAX,
     INTEGER_FIELDS,
+    LATER_FIELDS,
     SCHEMA_VERSION,
+    SECTIONS,
     TARGET_NAME_PATTERN,
     Document,
+    Jitter,
     TargetParams,
     clip,
 )
@@ -35,7 +40,6 @@ REVISION_MAX = 2**53 - 1
 TEXT_MAX = 128  # characters of generated_at and policy_hash
 _is_target_name = re.compile(TARGET_NAME_PATTERN).match
 KEYS = ("schema", "revision", "generated_at", "policy_hash", "targets", "defaults")
-SECTIONS = tuple(BOUNDS)
 _SHOWN = 80  # characters of a wrong value that an error repeats
 
 
@@ -56,12 +60,9 @@ class _Reader(NamedTuple):
         return value
 
     def _fail_unknown(self, key: str, field: str, known: tuple[str, ...]) -> NoReturn:
-        from difflib import get_close_matches
-
-        close = get_close_matches(key, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        hint = _did_you_mean(key, known) or f"; known are {', '.join(known)}"
         path = f"{field}.{key}" if field else key
-        self.fail(f"unknown key {shown(key)}; {hint}", path, key, ", ".join(known))
+        self.fail(f"unknown key {shown(key)}{hint}", path, key, ", ".join(known))
 
     def text(self, value: object, field: str) -> str:
         if not isinstance(value, str) or len(value) > TEXT_MAX:
@@ -89,23 +90,42 @@ class _Reader(NamedTuple):
         clipped = clip(value, section=section, field=field)
         return int(clipped) if integer else float(clipped)
 
+    def jitter(self, value: object, path: str, inherited: Jitter) -> Jitter:
+        """A jitter by name; a lenient reader takes an unknown one for a newer publisher's."""
+        names = CHOICES["retry"]["jitter"]
+        bound = f"one of {', '.join(names)}"
+        if not isinstance(value, str):
+            self.fail(f"must be {bound}, not {shown(value)}", path, value, bound)
+        if value in names:
+            return Jitter(value)
+        if self.strict:
+            self.fail(f"{shown(value)} must be {bound}{_did_you_mean(value, names)}", path, value, bound)
+        return inherited
+
     def params(self, value: object, field: str, missing: TargetParams) -> TargetParams:
         """The parameters of one target; what it does not say is taken from `missing`."""
         entry = self.mapping(value, field, SECTIONS)
         sections = {}
         for section in SECTIONS:
             path = f"{field}.{section}"
-            fields = tuple(BOUNDS[section])
-            numbers = self.mapping(entry.get(section, {}), path, fields)
             inherited = getattr(missing, section)
-            sections[section] = inherited._replace(
-                **{
-                    name: self.number(numbers[name], f"{path}.{name}", section, name)
-                    for name in fields
-                    if name in numbers
-                }
-            )
+            values = self.mapping(entry.get(section, {}), path, inherited._fields)
+            changes: dict[str, Any] = {
+                name: self.number(values[name], f"{path}.{name}", section, name)
+                for name in BOUNDS[section]
+                if name in values
+            }
+            if section == "retry" and "jitter" in values:
+                changes["jitter"] = self.jitter(values["jitter"], f"{path}.jitter", inherited.jitter)
+            sections[section] = inherited._replace(**changes)
         return TargetParams(**sections)
+
+
+def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def decode_document(data: bytes, *, strict: bool = False) -> Document:
@@ -168,8 +188,8 @@ def encode_document(document: Document) -> bytes:
         "revision": document.revision,
         "generated_at": document.generated_at,
         "policy_hash": document.policy_hash,
-        "targets": {name: _as_dict(params) for name, params in document.targets.items()},
-        "defaults": _as_dict(document.defaults),
+        "targets": {name: _as_dict(params, document.defaults) for name, params in document.targets.items()},
+        "defaults": _as_dict(document.defaults, DEFAULT_PARAMS),
     }
     try:
         data = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -180,8 +200,19 @@ def encode_document(document: Document) -> bytes:
     return data
 
 
-def _as_dict(params: TargetParams) -> dict[str, dict[str, float]]:
-    return {section: getattr(params, section)._asdict() for section in SECTIONS}
+def _as_dict(params: TargetParams, assumed: TargetParams) -> dict[str, dict[str, object]]:
+    """The sections of a target, without later fields that are as `assumed`, and without empty sections."""
+    content = {}
+    for section in SECTIONS:
+        usual = getattr(assumed, section)
+        fields = {
+            name: value
+            for name, value in getattr(params, section)._asdict().items()
+            if (section, name) not in LATER_FIELDS or value != getattr(usual, name)
+        }
+        if fields:
+            content[section] = fields
+    return content
 
 
 def _parse(data: bytes) -> object:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flyball.document import KEYS, REVISION_MAX, SECTIONS, TEXT_MAX
-from flyball.records import BOUNDS, INTEGER_FIELDS, SCHEMA_VERSION, TARGET_NAME_PATTERN
+from flyball.document import KEYS, REVISION_MAX, TEXT_MAX
+from flyball.records import BOUNDS, CHOICES, INTEGER_FIELDS, SCHEMA_VERSION, SECTIONS, TARGET_NAME_PATTERN
 
 
 def document_schema() -> dict[str, Any]:
@@ -48,15 +48,15 @@ def document_schema() -> dict[str, Any]:
 
 
 def _section(section: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            field: {
-                "type": "integer" if field in INTEGER_FIELDS else "number",
-                "minimum": low,
-                "maximum": high,
-            }
-            for field, (low, high) in BOUNDS[section].items()
-        },
-        "additionalProperties": False,
+    numbers = {
+        field: {
+            "type": "integer" if field in INTEGER_FIELDS else "number",
+            "minimum": low,
+            "maximum": high,
+        }
+        for field, (low, high) in BOUNDS[section].items()
     }
+    words = {
+        field: {"type": "string", "enum": list(names)} for field, names in CHOICES.get(section, {}).items()
+    }
+    return {"type": "object", "properties": {**numbers, **words}, "additionalProperties": False}

@@ -6,7 +6,9 @@ embeddings make their own.
 
     FLYBALL_OFF               "1": guards call straight through (the first emergency exit)
     FLYBALL_AGENT             application/environment/configuration of the AppConfig Agent
+    FLYBALL_APPCONFIG         the same, read from AppConfig itself where there is no Agent
     FLYBALL_DOCUMENT          the document itself, if there is no Agent
+    FLYBALL_FAULTS            faults for an experiment (flyball.faults); ends at its `until`
     FLYBALL_CIRCUITS_TABLE    DynamoDB table of the circuits; absent = no fleet circuit is obeyed
     AWS_LAMBDA_FUNCTION_NAME  the `function` dimension, and whose circuits count
 """
@@ -15,12 +17,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flyball.call import Target
 from flyball.clock import Clock, SystemClock
+from flyball.copies import watch_for_copies
 from flyball.errors import SettingsError
-from flyball.records import Circuit, Document
+from flyball.records import Circuit, Document, is_kill_switch
 from flyball.sources import (
     AgentDocuments,
     Cached,
@@ -31,6 +34,11 @@ from flyball.sources import (
     cached_document,
 )
 from flyball.telemetry import flush
+
+TYPE_CHECKING = False  # type checkers take this name for true; nothing is loaded for them here
+if TYPE_CHECKING:
+    from flyball.faults import Faults
+    from flyball.hooks import Hook, Hooks
 
 # A long invocation must not keep its metrics to itself: the slow loop looks each minute.
 FLUSH_S = 10.0
@@ -52,14 +60,19 @@ class Runtime:
     """
 
     __slots__ = (
+        "__weakref__",
+        "_blind",
         "_circuits",
         "_document",
         "_flush_at_s",
         "_flush_write",
+        "_warned",
         "async_sleep",
         "clock",
         "deadline_s",
+        "faults",
         "function",
+        "hooks",
         "off",
         "sleep",
         "targets",
@@ -73,6 +86,7 @@ class Runtime:
         circuits: CircuitSource | None = None,
         clock: Clock | None = None,
         write: Callable[[str], object] = write_to_stdout,
+        hooks: Hook | Iterable[Hook] | None = None,
         off: bool = False,
     ) -> None:
         """Begin without targets; nothing is read before the first call.
@@ -83,6 +97,7 @@ class Runtime:
             circuits: Source of fleet circuits; None = local protection only.
             clock: For tests.
             write: Takes each metric line.
+            hooks: A function, or several, told of each event (flyball.hooks).
             off: Guards call straight through.
         """
         self.function = function
@@ -91,28 +106,85 @@ class Runtime:
         self.async_sleep: Callable[[float], object] = _asyncio_sleep
         self.deadline_s: float | None = None  # epoch seconds, of the invocation under way
         self.off = off
+        self.faults: Faults | None = None  # injected on purpose; flyball.faults
+        self.hooks: Hooks | None = None
+        if hooks is not None:
+            from flyball.hooks import Hooks
+
+            self.hooks = Hooks(hooks)
         self.targets: dict[str, Target] = {}
+        self._blind: set[str] = set()  # names of targets that were refused for want of knowledge
+        self._warned: set[tuple[str, str]] = set()
         self._document: Cached[Document] | None = None if documents is None else cached_document(documents)
         self._circuits: Cached[Sequence[Circuit]] | None = None
         if circuits is not None:
             self._circuits = cached_circuits(circuits, lambda: tuple(self.targets), function)
         self._flush_write = write
         self._flush_at_s: float | None = None
+        watch_for_copies(self)
 
     def target(self, name: str) -> Target:
         """Return the one Target of this name, made if need be."""
         target = self.targets.get(name)
         if target is None:
             target = self.targets[name] = Target(name, function=self.function)
+            if self.hooks is not None:
+                target.watch()
             if self._circuits is not None:
                 self._circuits.expire()
+                for circuit in self._circuits.value or ():  # the kill switch holds until then
+                    target.apply_circuit(circuit)
             self._apply_document(target)
         return target
 
     def _apply_document(self, target: Target) -> None:
         document = None if self._document is None else self._document.value
-        if document is not None:
-            target.apply_params(document.targets.get(target.name, document.defaults), document.revision)
+        if document is None:
+            return
+        before = target.params
+        params = document.targets.get(target.name, document.defaults)
+        if target.apply_params(params, document.revision) and self.hooks is not None:
+            from flyball.hooks import ParamsApplied
+
+            self.hooks.emit(ParamsApplied(target.name, document.revision, before, target.params))
+
+    @property
+    def knows(self) -> bool:
+        """Whether a document or the circuits (be it that there are none) were ever read."""
+        documents, circuits = self._document, self._circuits
+        return (documents is not None and documents.value is not None) or (
+            circuits is not None and circuits.value is not None
+        )
+
+    def refuse_unknown(self, target: Target) -> None:
+        """Let `target` refuse calls while nothing is known; once, whoever asks again."""
+        if not self.knows and target.name not in self._blind:
+            self._blind.add(target.name)
+            target.begin_blind(self.clock.wall_s())
+
+    def warn_once(self, kind: str, what: str) -> bool:
+        """Whether this was not said before."""
+        if (kind, what) in self._warned:
+            return False
+        self._warned.add((kind, what))
+        return True
+
+    def renew(self) -> None:
+        """Begin anew in a copy of the process: after a fork, after a restore from a snapshot.
+
+        What was read is old, and kept until it is read again; what the original
+        counted, holds or has saved is not ours (`Target.renew`). Randomness
+        needs no new seed: the clock draws from the kernel.
+        """
+        now_s = self.clock.wall_s()
+        self._flush_at_s = None
+        for cached in (self._document, self._circuits):
+            if cached is not None:
+                cached.renew()
+        for target in list(self.targets.values()):
+            target.renew()
+            if target.name in self._blind and not self.knows:
+                target.begin_blind(now_s)
 
     def poll(self, wall_s: float, monotonic_s: float) -> bool:
         """Bring what is published up to date if that is due; True if there was a read (time passed)."""
@@ -126,11 +198,18 @@ class Runtime:
         if circuits is not None and circuits.due(wall_s, monotonic_s):
             read = True
             if circuits.refresh(wall_s, monotonic_s, self.clock.draw()):
+                for known in list(self.targets.values()):
+                    known.see()
                 for circuit in circuits.value or ():
-                    concerned = self.targets.get(circuit.target)
-                    if concerned is not None:
+                    for concerned in self._concerned(circuit):
                         concerned.apply_circuit(circuit)
         return read
+
+    def _concerned(self, circuit: Circuit) -> Sequence[Target]:
+        if is_kill_switch(circuit):
+            return list(self.targets.values())
+        known = self.targets.get(circuit.target)
+        return () if known is None else (known,)
 
     def flush(self) -> int:
         """Write the metrics of all targets now; returns the number of lines. Never raises an OSError."""
@@ -138,11 +217,17 @@ class Runtime:
         self._flush_at_s = now_s + FLUSH_S
         lines = 0
         for target in list(self.targets.values()):
+            counters = target.counters
             try:
-                lines += flush(target, now_s, self._flush_write)
+                written = flush(target, now_s, self._flush_write)
             except OSError:  # a closed or full stdout must not fail the function it reports on
-                continue
-        return lines
+                written = 0
+            lines += written
+            if self.hooks is not None and not counters.empty:
+                from flyball.hooks import MetricsFlushed
+
+                self.hooks.emit(MetricsFlushed(target.name, target.function, counters))
+        return lines if self.faults is None else lines + self.faults.flush(now_s, self._flush_write)
 
     def flush_if_due(self, now_s: float) -> None:
         """Write the metrics if the last time is FLUSH_S ago."""
@@ -166,15 +251,19 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Runtime:
         SettingsError: A variable cannot be obeyed; `field` names it.
     """
     documents: DocumentSource = EnvironmentDocuments()
-    agent = environ.get("FLYBALL_AGENT", "")
-    if agent:
-        parts = agent.split("/")
-        if len(parts) != 3 or not all(parts):
-            raise SettingsError(
-                f"FLYBALL_AGENT={agent!r} must be application/environment/configuration",
-                field="FLYBALL_AGENT",
-            )
-        documents = AgentDocuments(*parts)
+    # The Agent counts if both are given: it saves polls that cost money.
+    for variable in ("FLYBALL_APPCONFIG", "FLYBALL_AGENT"):
+        path = environ.get(variable, "")
+        parts = path.split("/")
+        if path and (len(parts) != 3 or not all(parts)):
+            bound = "application/environment/configuration"
+            raise SettingsError(f"{variable}={path!r} must be {bound}", field=variable)
+        if path and variable == "FLYBALL_AGENT":
+            documents = AgentDocuments(*parts)
+        elif path:
+            from flyball.appconfigdata import AppConfigDataDocuments
+
+            documents = AppConfigDataDocuments(*parts)
     circuits: CircuitSource | None = None
     table = environ.get("FLYBALL_CIRCUITS_TABLE", "")
     if table:
@@ -184,9 +273,15 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Runtime:
     switch = environ.get("FLYBALL_OFF", "").strip().lower()
     if switch not in _YES | _NO:
         raise SettingsError(f"FLYBALL_OFF={switch!r} must be 1 or 0", field="FLYBALL_OFF")
-    return Runtime(
+    shared = Runtime(
         function=environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         documents=documents,
         circuits=circuits,
         off=switch in _YES,
     )
+    faults = environ.get("FLYBALL_FAULTS", "")
+    if faults:
+        from flyball.faults_json import turn_on
+
+        turn_on(faults, shared)
+    return shared

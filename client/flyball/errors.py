@@ -12,6 +12,10 @@ class FlyballError(Exception):
     """Base of everything that flyball itself raises."""
 
 
+class FlyballWarning(UserWarning):
+    """A use of flyball that does harm without being wrong; each is said once."""
+
+
 class ContractError(FlyballError, ValueError):
     """A document or circuit item that does not keep the contract: the publisher's fault.
 
@@ -48,7 +52,14 @@ class RejectedError(FlyballError):
 
 
 class CircuitOpenError(RejectedError):
-    """The circuit of the target is open, or half-open and this call was no probe."""
+    """The circuit of the target is open, or half-open and this call was no probe.
+
+    Also while nothing is known of a target declared with `when_unknown="open"`.
+    """
+
+
+class BulkheadFull(RejectedError):  # noqa: N818 - a state of affairs, as DeadlineExceeded
+    """As many calls of the target are under way in this environment as may be; `retry_after_s` is 0."""
 
 
 class ShedError(RejectedError):

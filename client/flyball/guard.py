@@ -1,43 +1,63 @@
-"""The shell around the fast loop: decorators that make the attempts and do the waiting.
-
-All decisions are taken by `flyball.call`; here are the clock reads, the
-exceptions, and the only sleep of the client. The guarded function's result or
-exception object passes through untouched (K8); only a call that was not made
-raises something of ours.
+"""What users take hold of: a target, its forms of guarding, and the extent of an invocation.
 
     payments = flyball.target("payments-api", on=(PaymentError,), idempotent=True)
 
     @payments.guard(fallback=from_cache, timeout="timeout_s")
     def charge(order, timeout_s): ...
+
+    with payments.permit() as permit:                 # code that cannot be wrapped
+        permit.success() if send(order).ok else permit.failure()
+
+    for attempt in payments.attempts():               # ... and is to be repeated
+        with attempt:
+            reply = send(order, timeout=attempt.timeout_s)
+
+All forms run the same fast loop (`flyball.call`) and leave results and errors
+of the user as they are (K8); only a call that was not made raises something of
+ours. How a decorated function is called is in `flyball.wrap`, the other two
+forms are in `flyball.permit`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial, wraps
-from types import CoroutineType, TracebackType
-from typing import Any, NoReturn, TypeVar, overload
+from collections.abc import Callable
+from functools import wraps
+from types import TracebackType
+from typing import Any, TypeVar, overload
 
-from flyball.call import Call, Target
-from flyball.classify import classify
+from flyball.call import Target
 from flyball.environment import DEADLINE_MARGIN_S, Runtime, from_environment
-from flyball.errors import CircuitOpenError, DeadlineExceeded, SettingsError, ShedError
-from flyball.outcome import Outcome, Rejected, RejectReason
+from flyball.errors import SettingsError
 from flyball.records import TARGET_NAME_PATTERN
+from flyball.wrap import CO_COROUTINE as _CO_COROUTINE
+from flyball.wrap import CO_GENERATOR as _CO_GENERATOR
+from flyball.wrap import REJECTIONS as _REJECTIONS
+from flyball.wrap import Kinds, Plan, Site, async_wrapper, sync_wrapper
+from flyball.wrap import code_flags as _code_flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flyball.permit import Attempts, Permit
+
+__all__ = [
+    "_CO_COROUTINE",
+    "_CO_GENERATOR",
+    "_REJECTIONS",
+    "GuardedTarget",
+    "_code_flags",
+    "configure",
+    "flush",
+    "handler",
+    "invocation",
+    "runtime",
+    "target",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kinds = tuple[type[BaseException], ...]
 
-_SUCCESS = Outcome.SUCCESS
-# Of code objects; the inspect module would be a dozen imports.
-_CO_COROUTINE = 0x80
-_CO_GENERATOR = 0x20 | 0x200  # plain and asynchronous
-_REJECTIONS = {
-    RejectReason.CIRCUIT_OPEN: (CircuitOpenError, "its circuit is open"),
-    RejectReason.SHED: (ShedError, "it times out, and this call was shed"),
-    RejectReason.DEADLINE: (DeadlineExceeded, "no time is left before the deadline"),
-}
+_WHEN_UNKNOWN = ("closed", "open")
+_NOT_GIVEN = object()
 
 _runtime: Runtime | None = None
 
@@ -66,6 +86,7 @@ def target(
     on: Kinds | type[BaseException] = (),
     ignore: Kinds | type[BaseException] = (),
     idempotent: bool = False,
+    when_unknown: str = "closed",
     within: Runtime | None = None,
 ) -> GuardedTarget:
     """Return the handle of a dependency, to decorate the functions that call it.
@@ -75,29 +96,54 @@ def target(
         on: Exceptions that mean that the target failed, beside those recognised
             by themselves (time-outs, refused connections, 429 and 5xx answers).
         ignore: Exceptions that say nothing about the target.
-        idempotent: Whether its calls may be repeated. False: one attempt, ever.
+        idempotent: Whether its calls may be repeated. False: one attempt, ever,
+            unless a call brings an idempotency key.
+        when_unknown: What the circuit is while nothing is known: no document
+            and no circuit was ever read, because the environment is new and its
+            sources fail, or there are none. "closed": calls pass, under the
+            compiled-in parameters. "open": calls are refused, for dependencies
+            to which a blind call is worse than none; never for ever, but until
+            a first read succeeds or EXPIRED_PROBE_S (300 s) are over, when
+            calls pass as probes.
         within: The Runtime to belong to; default the process's.
 
     Raises:
-        SettingsError: `name` cannot be a metric dimension, or an environment
-            variable cannot be obeyed.
+        SettingsError: `name` cannot be a metric dimension, `when_unknown` is
+            neither word, or an environment variable cannot be obeyed.
     """
     if not re.match(TARGET_NAME_PATTERN, name):
         raise SettingsError(f"name={name!r} must be 1 to 255 printable ASCII characters", field="name")
+    if when_unknown not in _WHEN_UNKNOWN:
+        raise SettingsError(
+            f"when_unknown={when_unknown!r} must be one of {', '.join(_WHEN_UNKNOWN)}", field="when_unknown"
+        )
     shared = runtime() if within is None else within
-    return GuardedTarget(shared, shared.target(name), _kinds(on), _kinds(ignore), idempotent)
+    known = shared.target(name)
+    if when_unknown == "open":
+        shared.refuse_unknown(known)
+    return GuardedTarget(shared, known, _kinds(on), _kinds(ignore), idempotent)
 
 
 def _kinds(kinds: Kinds | type[BaseException]) -> Kinds:
     return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
+def _refuse_both(idempotent: bool | None, key: object) -> None:
+    if idempotent is not None:
+        raise SettingsError(
+            f"idempotent={idempotent!r} decides for every call, and idempotency_key={key!r} for each by its "
+            "key: give one of them",
+            field="idempotent",
+        )
+
+
 class GuardedTarget:
     """A dependency and how its failures are recognised. Made by `flyball.target`."""
 
-    __slots__ = ("_ignore", "_on", "_runtime", "idempotent", "target")
+    __slots__ = ("_ignore", "_on", "_runtime", "_site", "idempotent", "target")
 
     def __init__(self, shared: Runtime, target: Target, on: Kinds, ignore: Kinds, idempotent: bool) -> None:
+        self._site = Site(shared, target, on, ignore)
         self._runtime = shared
         self._on = on
         self._ignore = ignore
@@ -116,6 +162,7 @@ class GuardedTarget:
         fallback: Callable[..., Any] | None = None,
         timeout: str = "",
         idempotent: bool | None = None,
+        idempotency_key: str | Callable[..., object] | None = None,
     ) -> Callable[[F], F]: ...
 
     def guard(
@@ -126,6 +173,7 @@ class GuardedTarget:
         fallback: Callable[..., Any] | None = None,
         timeout: str = "",
         idempotent: bool | None = None,
+        idempotency_key: str | Callable[..., object] | None = None,
     ) -> Any:
         """Decorate a function, plain or `async def`, so that its calls are protected.
 
@@ -136,11 +184,21 @@ class GuardedTarget:
             timeout: Name of the keyword argument through which the function
                 receives the attempt's time-out in seconds; "" = it is not told.
             idempotent: Overrides the target's declaration for this function.
+            idempotency_key: Name of the argument that makes a repetition
+                harmless, or a function of the same arguments that returns it.
+                A call with a key may be repeated, whatever the target declares;
+                one without (None, empty) is made once, and that is said once.
+                The key is handed on as `idempotency_key=` if the function names
+                such a parameter.
 
         Raises:
             SettingsError: The function is a generator: it would be counted as
                 done before it began. Guard the function that makes the request.
+                Or there is no such argument, or both ways to declare
+                repetition are used.
         """
+        if idempotency_key is not None:
+            _refuse_both(idempotent, idempotency_key)
 
         def decorate(inner: Callable[..., Any]) -> Callable[..., Any]:
             flags = _code_flags(inner)
@@ -150,185 +208,77 @@ class GuardedTarget:
                     "target; guard the function that makes the request",
                     field="function",
                 )
-            repeatable = self.idempotent if idempotent is None else idempotent
-            plan = _Plan(self, inner, fallback, timeout, repeatable)
-            return _async_wrapper(plan) if flags & _CO_COROUTINE else _sync_wrapper(plan)
+            site, key = self._site, None
+            if idempotency_key is not None:
+                from flyball.idempotency import Key
+
+                key = Key(idempotency_key, inner, shared=site.runtime, target=site.target.name)
+            plan = Plan(
+                site,
+                inner,
+                fallback=fallback,
+                timeout=timeout,
+                idempotent=self.idempotent if idempotent is None else idempotent,
+                key=key,
+            )
+            return async_wrapper(plan) if flags & _CO_COROUTINE else sync_wrapper(plan)
 
         return decorate if function is None else decorate(function)
 
+    def permit(self) -> Permit:
+        """Return a call for code that cannot be wrapped; it begins with `with` or `async with`.
 
-class _Plan:
-    """What one guarded function needs, bound once at decoration."""
+        `permit.success()`, `permit.failure(...)` or `permit.ignore()` says how it
+        went. An exception that leaves the block says it as well. Leaving without
+        a word, or by an interruption, says nothing about the target. Never
+        repeated: see `attempts`.
 
-    __slots__ = ("fallback", "function", "handle", "idempotent", "runtime", "target", "timeout")
+        Raises (at `with`):
+            RejectedError: The call is not to be made; the kind says why.
+        """
+        from flyball.permit import Permit
 
-    def __init__(
-        self,
-        handle: GuardedTarget,
-        function: Callable[..., Any],
-        fallback: Callable[..., Any] | None,
-        timeout: str,
-        idempotent: bool,
-    ) -> None:
-        self.handle = handle
-        self.runtime = handle._runtime
-        self.target = handle.target
-        self.function = function
-        self.fallback = fallback
-        self.timeout = timeout
-        self.idempotent = idempotent
+        return Permit(self._site)
 
-    def begin(self) -> Call | Rejected:
-        shared, target = self.runtime, self.target
-        clock = shared.clock
-        now_s = clock.wall_s()
-        if shared.poll(now_s, clock.monotonic_s()):
-            now_s = clock.wall_s()
-        shared.flush_if_due(now_s)
-        draw = clock.draw() if target.needs_draw else 0.0
-        return target.begin(now_s, draw, deadline_s=shared.deadline_s, idempotent=self.idempotent)
+    def acquire(self) -> Permit:
+        """Return a permit that has begun, for code without a block; if it is forgotten, nothing is counted.
 
-    def told(self, call: Call, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The keyword arguments of this attempt."""
-        if not self.timeout:
-            return kwargs
-        return {**kwargs, self.timeout: call.timeout_s(self.runtime.clock.wall_s())}
+        Raises:
+            RejectedError: The call is not to be made; the kind says why.
+        """
+        return self.permit().begin()
 
-    def failed(self, call: Call, error: Exception, begun_s: float) -> float | None:
-        """Report a failed attempt; seconds to wait, or None: the call is over."""
-        clock = self.runtime.clock
-        outcome, retry_after_s = classify(error, on=self.handle._on, ignore=self.handle._ignore)
-        return call.finish(
-            outcome,
-            now_s=clock.wall_s(),
-            draw=clock.draw(),
-            latency_ms=(clock.monotonic_s() - begun_s) * 1_000.0,
-            retry_after_s=retry_after_s,
-        )
+    def attempts(self, *, idempotent: bool | None = None, idempotency_key: object = _NOT_GIVEN) -> Attempts:
+        """Return the attempts of one call, to loop over with `for` or `async for`, each a `with` block.
 
-    def succeeded(self, call: Call, begun_s: float) -> None:
-        clock = self.runtime.clock
-        latency_ms = (clock.monotonic_s() - begun_s) * 1_000.0
-        call.finish(_SUCCESS, now_s=clock.wall_s(), draw=0.0, latency_ms=latency_ms)
+            for attempt in payments.attempts():
+                with attempt:
+                    reply = send(order, timeout=attempt.timeout_s)
 
-    def falls_back_on(self, error: Exception) -> bool:
-        """Whether the fallback answers for this last error: only for the target's own failures."""
-        if self.fallback is None:
-            return False
-        return classify(error, on=self.handle._on, ignore=self.handle._ignore).outcome < Outcome.PERMANENT
+        An exception that leaves the block and deserves another attempt is
+        swallowed, and waited for; the last one is not. A block that ends well
+        ends the loop.
 
-    def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        assert self.fallback is not None  # noqa: S101 - callers have asked
-        self.target.counters.fallbacks += 1
-        return self.fallback(*args, **kwargs)
+        Args:
+            idempotent: Whether the call may be repeated; default the target's
+                declaration.
+            idempotency_key: If given, it decides instead: with a key the call
+                may be repeated, with None or an empty one it is made once.
 
-    def refuse(self, rejected: Rejected) -> NoReturn:
-        kind, why = _REJECTIONS[rejected.reason]
-        name = self.target.name
-        raise kind(f"{name!r} was not called: {why}", target=name, retry_after_s=rejected.retry_after_s)
+        Raises (at the first `with`):
+            RejectedError: The call is not to be made; the kind says why.
+        """
+        from flyball.permit import Attempts
 
+        repeatable = self.idempotent if idempotent is None else idempotent
+        if idempotency_key is not _NOT_GIVEN:
+            from flyball.idempotency import key_text, say_missing
 
-def _sync_wrapper(plan: _Plan) -> Callable[..., Any]:
-    function = plan.function
-    shared = plan.runtime
-    monotonic_s = shared.clock.monotonic_s
-
-    @wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if shared.off:
-            return function(*args, **kwargs)
-        call = plan.begin()
-        if call.__class__ is Rejected:
-            if plan.fallback is not None:
-                return plan.fall_back(args, kwargs)
-            plan.refuse(call)
-        assert isinstance(call, Call)  # noqa: S101 - for the type checker
-        try:
-            while True:
-                begun_s = monotonic_s()
-                try:
-                    result = function(*args, **plan.told(call, kwargs))
-                except Exception as error:
-                    wait_s = plan.failed(call, error, begun_s)
-                    if wait_s is None:
-                        if plan.falls_back_on(error):
-                            return plan.fall_back(args, kwargs)
-                        raise
-                else:
-                    if result.__class__ is CoroutineType:
-                        # A plain function that returns a coroutine: nothing has been asked yet.
-                        return _run_async(plan, call, args, kwargs, result)
-                    plan.succeeded(call, begun_s)
-                    return result
-                shared.sleep(wait_s)
-        except BaseException:
-            call.abandon()  # frees a probe's slot if no verdict was reached; else it does nothing
-            raise
-
-    return guarded
-
-
-def _async_wrapper(plan: _Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
-    function = plan.function
-
-    @wraps(function)
-    async def guarded(*args: Any, **kwargs: Any) -> Any:
-        if plan.runtime.off:
-            return await function(*args, **kwargs)
-        call = plan.begin()
-        if isinstance(call, Rejected):
-            if plan.fallback is not None:
-                return await _resolved(plan.fall_back(args, kwargs))
-            plan.refuse(call)
-        return await _run_async(plan, call, args, kwargs, None)
-
-    return guarded
-
-
-async def _run_async(
-    plan: _Plan,
-    call: Call,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    begun: Awaitable[Any] | None,
-) -> Any:
-    """Await the attempts of a call; `begun` is the first, if it exists already."""
-    shared = plan.runtime
-    try:
-        while True:
-            begun_s = shared.clock.monotonic_s()
-            try:
-                if begun is None:
-                    begun = plan.function(*args, **plan.told(call, kwargs))
-                result = await begun
-            except Exception as error:
-                wait_s = plan.failed(call, error, begun_s)
-                if wait_s is None:
-                    if plan.falls_back_on(error):
-                        return await _resolved(plan.fall_back(args, kwargs))
-                    raise
-            else:
-                plan.succeeded(call, begun_s)
-                return result
-            begun = None
-            await _resolved(shared.async_sleep(wait_s))
-    except BaseException:
-        call.abandon()
-        raise
-
-
-async def _resolved(value: Any) -> Any:
-    return await value if isinstance(value, Awaitable) else value
-
-
-def _code_flags(function: object) -> int:
-    """Flags of the code that a call would run, through partials and callable objects."""
-    while isinstance(function, partial):
-        function = function.func
-    code = getattr(function, "__code__", None)
-    if code is None and callable(function):
-        code = getattr(type(function).__call__, "__code__", None)
-    return int(getattr(code, "co_flags", 0))
+            _refuse_both(idempotent, idempotency_key)
+            repeatable = key_text(idempotency_key) is not None
+            if not repeatable:
+                say_missing(self._runtime, self.target.name, "attempts()", stacklevel=3)
+        return Attempts(self._site, repeatable)
 
 
 class invocation:  # noqa: N801 - reads as a statement: `with flyball.invocation(context):`

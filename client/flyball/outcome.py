@@ -31,6 +31,8 @@ class RejectReason(IntEnum):
     CIRCUIT_OPEN = 0
     SHED = 1
     DEADLINE = 2
+    BULKHEAD_FULL = 3
+    UNKNOWN = 4  # nothing is known of the target, and it was declared that it must not be called then
 
 
 class Rejected(NamedTuple):
@@ -71,3 +73,8 @@ class Counters:
         self.short_circuited = 0
         self.fallbacks = 0
         self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_MAX)  # of attempts, oldest first
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing happened."""
+        return not (self.requests or self.short_circuited or self.fallbacks or self.latencies_ms)

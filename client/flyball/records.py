@@ -7,7 +7,8 @@ promised (K10). Import these names from `flyball.contract`, which adds the codec
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
@@ -30,6 +31,25 @@ class CircuitState(IntEnum):
     FORCED_CLOSED = 4
 
 
+FORCED = frozenset({CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED})  # by operators
+# How much a state forbids; a renewal that is harder is a new finding.
+_HARDNESS = {
+    CircuitState.CLOSED: 0,
+    CircuitState.FORCED_CLOSED: 0,
+    CircuitState.HALF_OPEN: 1,
+    CircuitState.OPEN: 2,
+    CircuitState.FORCED_OPEN: 3,
+}
+
+
+class Jitter(StrEnum):
+    """How waits are spread over their range: `flyball.backoff` has the formulas."""
+
+    FULL = "full"
+    EQUAL = "equal"
+    DECORRELATED = "decorrelated"
+
+
 class RetryParams(NamedTuple):
     """How one call may be repeated. `max_attempts` counts the first attempt: 3 retries are 4 attempts."""
 
@@ -42,6 +62,10 @@ class RetryParams(NamedTuple):
     budget_ratio: float = 0.2
     budget_burst: float = 3.0
     attempt_timeout_ms: int = 1_000
+    # Budget that a retry after a fast error costs. Under 1, partial failures are
+    # retried sooner than time-outs, which feed storms; the controller sets it.
+    fast_cost: float = 1.0
+    jitter: Jitter = Jitter.FULL
 
 
 class ThrottleParams(NamedTuple):
@@ -49,7 +73,8 @@ class ThrottleParams(NamedTuple):
 
     k: float = 1.5
     cap_ratio: float = 0.8
-    window_s: float = 30.0
+    # An environment sees about one call a second; a minute holds enough of them (docs/theory/control.md).
+    window_s: float = 60.0
 
 
 class BreakerParams(NamedTuple):
@@ -58,10 +83,24 @@ class BreakerParams(NamedTuple):
     # Under it, failures are partial and retries pay (1 - e^4); over it nearly all calls are dead.
     failure_ratio: float = 0.9
     min_calls: int = 20
-    window_s: float = 30.0
+    window_s: float = 60.0
     open_s: float = 30.0
     probe_ratio: float = 0.1
     close_after: int = 3
+    # An answer that took this long is slow; 0 = no answer is. Whether slowness is a
+    # reason to stop calling is known to the caller alone, so it is off.
+    slow_call_ms: int = 0
+    slow_call_ratio: float = 0.9
+
+
+class BulkheadParams(NamedTuple):
+    """How many calls may be under way at once, in one environment. 0 = no limit.
+
+    Off by default: a Lambda environment makes one call at a time. It is for hosts
+    with concurrency, where one slow target would take all workers.
+    """
+
+    max_concurrent: int = 0
 
 
 class TargetParams(NamedTuple):
@@ -70,8 +109,10 @@ class TargetParams(NamedTuple):
     retry: RetryParams = RetryParams()
     throttle: ThrottleParams = ThrottleParams()
     breaker: BreakerParams = BreakerParams()
+    bulkhead: BulkheadParams = BulkheadParams()
 
 
+_JITTERS: dict[str, Jitter] = {jitter.value: jitter for jitter in Jitter}
 # Compiled-in defaults: what a client uses when nothing was ever received.
 DEFAULT_PARAMS = TargetParams()
 
@@ -86,6 +127,7 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "budget_ratio": (0.0, 3.0),
         "budget_burst": (0.0, 10.0),
         "attempt_timeout_ms": (10, 900_000),
+        "fast_cost": (0.2, 1.0),
     },
     "throttle": {"k": (1.0, 10.0), "cap_ratio": (0.0, 0.9), "window_s": (1.0, 600.0)},
     "breaker": {
@@ -95,9 +137,30 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "open_s": (0.1, 600.0),
         "probe_ratio": (0.01, 1.0),
         "close_after": (1, 100),
+        "slow_call_ms": (0, 900_000),
+        "slow_call_ratio": (0.05, 1.0),
     },
+    "bulkhead": {"max_concurrent": (0, 10_000)},
+}
+SECTIONS = tuple(BOUNDS)
+
+# Fields that are words, and the words a client understands.
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "retry": {"jitter": tuple(jitter.value for jitter in Jitter)},
 }
 
+# Fields that schema 1 got after it was first deployed. They are written only where
+# they differ from what a reader would assume anyway: validators of before accept
+# the document as long as nobody uses them, and nobody pays for them in bytes.
+LATER_FIELDS = frozenset(
+    {
+        ("retry", "jitter"),
+        ("retry", "fast_cost"),
+        ("breaker", "slow_call_ms"),
+        ("breaker", "slow_call_ratio"),
+        ("bulkhead", "max_concurrent"),
+    }
+)
 
 # Counts and whole milliseconds; every other field is a real number.
 INTEGER_FIELDS = frozenset(
@@ -109,6 +172,8 @@ INTEGER_FIELDS = frozenset(
         "attempt_timeout_ms",
         "min_calls",
         "close_after",
+        "slow_call_ms",
+        "max_concurrent",
     }
 )
 
@@ -151,6 +216,32 @@ class Circuit(NamedTuple):
     close_after: int | None = None
 
 
+def is_kill_switch(circuit: Circuit) -> bool:
+    """Whether an item counts for every target of every function (O1): one item, target and function "*".
+
+    It has one position, FORCED_CLOSED: until its `valid_until` every call passes, under the
+    compiled-in parameters, whatever else was published. Any other state lets go at once.
+    """
+    return circuit.target == FLEET == circuit.function
+
+
+def prevailing(items: Sequence[Circuit]) -> Circuit | None:
+    """Return the item that holds: an operator's force before all, then the first; None if there is none."""
+    for item in items:
+        if item.state in FORCED:
+            return item
+    return items[0] if items else None
+
+
+def is_new_finding(circuit: Circuit, known: Circuit) -> bool:
+    """Whether `circuit` says more against the target than `known` did, rather than the same once more."""
+    return (
+        circuit.changed_at > known.changed_at
+        or _HARDNESS[circuit.state] > _HARDNESS[known.state]
+        or circuit.probe_ratio < known.probe_ratio
+    )
+
+
 def clip(value: float, *, section: str, field: str) -> float:
     """Return `value` inside its bounds; NaN, which has no side, gives the compiled-in default (K10).
 
@@ -167,11 +258,20 @@ def clip(value: float, *, section: str, field: str) -> float:
 
 
 def clip_params(params: TargetParams) -> TargetParams:
-    """Return the parameters that a client obeys: each number inside BOUNDS, counts as integers (K10)."""
+    """Return the parameters that a client obeys: each number inside BOUNDS, counts as integers (K10).
+
+    A jitter that is none is the compiled-in one.
+    """
+    word: object = params.retry.jitter
+    jitter = _JITTERS.get(word) if isinstance(word, str) else None
     return TargetParams(
-        retry=RetryParams(**_clipped("retry", params.retry)),
+        retry=RetryParams(
+            **_clipped("retry", params.retry),
+            jitter=DEFAULT_PARAMS.retry.jitter if jitter is None else jitter,
+        ),
         throttle=ThrottleParams(**_clipped("throttle", params.throttle)),
         breaker=BreakerParams(**_clipped("breaker", params.breaker)),
+        bulkhead=BulkheadParams(**_clipped("bulkhead", params.bulkhead)),
     )
 
 
@@ -186,7 +286,9 @@ def clip_circuit(circuit: Circuit) -> Circuit:
     )
 
 
-def _clipped(section: str, record: RetryParams | ThrottleParams | BreakerParams) -> dict[str, Any]:
+def _clipped(
+    section: str, record: RetryParams | ThrottleParams | BreakerParams | BulkheadParams
+) -> dict[str, Any]:
     return {
         field: int(number) if field in INTEGER_FIELDS else float(number)
         for field in BOUNDS[section]

@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 
 from flyball.document import decode_document
 from flyball.errors import ContractError, SourceError
-from flyball.records import DOCUMENT_BYTES_MAX, FLEET, Circuit, Document
+from flyball.records import DOCUMENT_BYTES_MAX, FLEET, Circuit, Document, is_kill_switch
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class CircuitSource(Protocol):
     """Reads the circuit items of all targets at once, so that many targets cost one read (K5)."""
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
-        """Return, for each target, the items of the function and of the fleet that exist."""
+        """Return the items that exist: each target's of function and fleet, and the kill switch."""
         ...
 
 
@@ -111,6 +111,12 @@ class Cached(Generic[T]):
     def expire(self) -> None:
         """Make the next `due` true: what is to be read has changed."""
         self._wall_s = None
+
+    def renew(self) -> None:
+        """Expire, in a copy of the process: another thread of the original may have held the lock."""
+        self._lock = allocate_lock()
+        self._pause_s = BACKOFF_S
+        self.expire()
 
     def refresh(self, wall_s: float, monotonic_s: float, draw: float) -> bool:
         """Read once; True if `value` was replaced. Who comes while another reads, leaves with the old value.
@@ -192,9 +198,13 @@ class StaticCircuits:
         self._circuits = tuple(circuits)
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
-        """Return the items of the targets that count for the function."""
+        """Return the items of the targets that count for the function, and the kill switch."""
         names = several(targets)
-        return [c for c in self._circuits if c.target in names and c.function in (FLEET, function)]
+        return [
+            circuit
+            for circuit in self._circuits
+            if is_kill_switch(circuit) or (circuit.target in names and circuit.function in (FLEET, function))
+        ]
 
 
 class FileDocuments:

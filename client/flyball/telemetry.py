@@ -36,19 +36,9 @@ COUNT_METRICS = (
 LATENCY = "latency"
 
 
-def emf_lines(counters: Counters, *, target: str, function: str, now_s: float) -> list[str]:
-    """Return the EMF lines of what was counted; none if nothing happened.
-
-    Zeros are written too: once a target is used, a missing count must mean that
-    data is missing (C7). Latencies are rounded to a microsecond.
-
-    Args:
-        counters: The counts since the last flush; not changed.
-        target: First dimension.
-        function: Second dimension; empty leaves only the roll-up by target.
-        now_s: Epoch seconds, the time stamp of the metrics.
-    """
-    counts = {
+def counts_of(counters: Counters) -> dict[str, int]:
+    """Return the counts by metric name, sums of others included; in the order of COUNT_METRICS."""
+    return {
         "requests": counters.requests,
         "first_attempt_failures": counters.timeouts + counters.throttles + counters.errors_fast,
         "attempts": counters.requests + counters.retries,
@@ -61,9 +51,24 @@ def emf_lines(counters: Counters, *, target: str, function: str, now_s: float) -
         "short_circuited": counters.short_circuited,
         "fallbacks": counters.fallbacks,
     }
-    latencies = [round(latency, 3) for latency in counters.latencies_ms]
-    if not latencies and not any(counts.values()):
+
+
+def emf_lines(counters: Counters, *, target: str, function: str, now_s: float) -> list[str]:
+    """Return the EMF lines of what was counted; none if nothing happened.
+
+    Zeros are written too: once a target is used, a missing count must mean that
+    data is missing (C7). Latencies are rounded to a microsecond.
+
+    Args:
+        counters: The counts since the last flush; not changed.
+        target: First dimension.
+        function: Second dimension; empty leaves only the roll-up by target.
+        now_s: Epoch seconds, the time stamp of the metrics.
+    """
+    if counters.empty:
         return []
+    counts = counts_of(counters)
+    latencies = [round(latency, 3) for latency in counters.latencies_ms]
     chunks = [latencies[i : i + VALUES_MAX] for i in range(0, len(latencies), VALUES_MAX)] or [[]]
     lines = [_line(counts, chunks[0], target, function, now_s)]
     lines += [_line({}, chunk, target, function, now_s) for chunk in chunks[1:]]

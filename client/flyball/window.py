@@ -3,7 +3,8 @@
 The total of a window of W seconds is kept in BUCKETS slices; a slice is dropped
 as a whole, so the window is between W and W - W/BUCKETS seconds long. The
 current slice is a plain attribute that the hot path increments; everything else
-happens at most once per slice, or when something failed.
+happens at most once per slice, or when something failed, and therefore can
+afford a lock: a count that was subtracted twice would be wrong for ever.
 
 Time is an argument. A clock that went back more than a window clears the counts:
 nothing can be said about them any more.
@@ -11,12 +12,14 @@ nothing can be said about them any more.
 
 from __future__ import annotations
 
+from _thread import RLock
+
 # Ten slices: the length is exact to 10 %, as in Linkerd's breaker.
 BUCKETS = 10
 
 
 class Window:
-    """Rolling counts of first attempts: all, hard failures, time-outs, and calls that were shed.
+    """Rolling counts of first attempts: all, hard failures, time-outs, slow ones, and calls that were shed.
 
     Hot path: `if now_s >= w.until_s: w.advance(now_s)` and then `w.calls_now += 1`.
 
@@ -29,9 +32,22 @@ class Window:
     (0, 0)
     """
 
-    __slots__ = ("_now", "_past", "_slice_s", "_slot", "calls_now", "failures", "shed", "timeouts", "until_s")
+    __slots__ = (
+        "_lock",
+        "_now",
+        "_past",
+        "_slice_s",
+        "_slot",
+        "calls_now",
+        "failures",
+        "shed",
+        "slow",
+        "timeouts",
+        "until_s",
+    )
 
-    def __init__(self, window_s: float) -> None:
+    def __init__(self, window_s: float, lock: RLock | None = None) -> None:
+        self._lock = RLock() if lock is None else lock
         self._slice_s = window_s / BUCKETS
         self.until_s = -1e300  # end of the current slice; the first call always advances
         self._clear()
@@ -41,9 +57,14 @@ class Window:
         self.failures = 0  # hard failures in the window
         self.timeouts = 0
         self.shed = 0
-        self._now = [0, 0, 0]  # failures, time-outs, shed of the current slice
-        self._past = [(0, 0, 0, 0)] * BUCKETS
+        self.slow = 0  # whatever else they were
+        self._now = [0, 0, 0, 0]  # failures, time-outs, shed, slow of the current slice
+        self._past = [(0, 0, 0, 0, 0)] * BUCKETS
         self._slot = 0
+
+    def renew(self, lock: RLock) -> None:
+        """Use another lock: a fork may have copied the old one while a thread of the parent held it."""
+        self._lock = lock
 
     @property
     def window_s(self) -> float:
@@ -57,21 +78,34 @@ class Window:
 
     def note_failure(self) -> None:
         """Count a hard failure in the current slice."""
-        self.failures += 1
-        self._now[0] += 1
+        with self._lock:
+            self.failures += 1
+            self._now[0] += 1
 
     def note_timeout(self) -> None:
         """Count a time-out in the current slice."""
-        self.timeouts += 1
-        self._now[1] += 1
+        with self._lock:
+            self.timeouts += 1
+            self._now[1] += 1
 
     def note_shed(self) -> None:
         """Count a call that was refused to let the target catch up."""
-        self.shed += 1
-        self._now[2] += 1
+        with self._lock:
+            self.shed += 1
+            self._now[2] += 1
+
+    def note_slow(self) -> None:
+        """Count an answer that came too late, or not at all; beside what else it counts as."""
+        with self._lock:
+            self.slow += 1
+            self._now[3] += 1
 
     def advance(self, now_s: float) -> None:
         """Move the window so that it ends in the slice of `now_s`."""
+        with self._lock:
+            self._advance(now_s)
+
+    def _advance(self, now_s: float) -> None:
         behind = now_s - self.until_s
         if behind < 0.0:
             if behind < -self.window_s:
@@ -88,17 +122,19 @@ class Window:
         self.until_s += steps * self._slice_s
 
     def _close_slice(self) -> None:
-        failures, timeouts, shed = self._now
-        self._past[self._slot] = (self.calls_now, failures, timeouts, shed)
+        failures, timeouts, shed, slow = self._now
+        self._past[self._slot] = (self.calls_now, failures, timeouts, shed, slow)
         self._slot = (self._slot + 1) % BUCKETS
         self.calls_now = 0
-        self._now = [0, 0, 0]
-        _, failures, timeouts, shed = self._past[self._slot]
-        self._past[self._slot] = (0, 0, 0, 0)
+        self._now = [0, 0, 0, 0]
+        _, failures, timeouts, shed, slow = self._past[self._slot]
+        self._past[self._slot] = (0, 0, 0, 0, 0)
         self.failures -= failures
         self.timeouts -= timeouts
         self.shed -= shed
+        self.slow -= slow
 
     def clear(self) -> None:
         """Forget everything: what was counted before says nothing about now."""
-        self._clear()
+        with self._lock:
+            self._clear()

@@ -38,6 +38,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "attempts_nominal": (1, 4),
     "attempts_min": (1, 4),
     "budget_nominal": (0.0, 3.0),
+    "fast_cost": (0.2, 1.0),
+    "throttle_k": (1.0, 10.0),
     "throttle_base_ms_nominal": (1, 60_000),
     "throttle_base_ms_throttled": (1, 60_000),
     "attempts_step": (1, 3),

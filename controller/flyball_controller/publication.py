@@ -61,13 +61,15 @@ def to_params(applied: Setpoint, policy: Policy) -> TargetParams:
         max_attempts=applied.max_attempts,
         budget_ratio=applied.budget_ratio,
         throttle_base_ms=applied.throttle_base_ms,
+        fast_cost=policy.fast_cost,
     )
+    throttle = params.throttle._replace(k=policy.throttle_k)
     breaker = params.breaker._replace(
         failure_ratio=policy.breaker_failure_ratio,
         probe_ratio=policy.probe_ratio_min,
         close_after=policy.close_after,
     )
-    return params._replace(retry=retry, breaker=breaker)
+    return params._replace(retry=retry, throttle=throttle, breaker=breaker)
 
 
 def to_circuit(name: str, state: State, decision: Decision, version: int) -> Circuit:

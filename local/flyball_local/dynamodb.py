@@ -188,7 +188,7 @@ class DynamoDBService:
             return error_answer("SerializationException", "the request is not JSON")
         if not isinstance(request, dict):
             return error_answer("SerializationException", "the request is not a JSON object")
-        eventual = operation == "GetItem" and request.get("ConsistentRead") is not True
+        eventual = _is_eventual(operation, request)
         fault = self.faults.take(operation, eventual=eventual)
         with self._tables.lock:
             self.calls[operation] += 1
@@ -197,7 +197,7 @@ class DynamoDBService:
                 return refusal
             self._sweep()
             if fault is not None and fault.kind is FaultKind.STALE_READ:
-                return self._stale_answer(request, int(fault.value))
+                return self._stale_answer(operation, request, int(fault.value))
             try:
                 answer = self._run(operation, request)
             except binascii.Error:
@@ -251,15 +251,25 @@ class DynamoDBService:
     def _sweep(self) -> None:
         self._revisions.update(self._expiries.sweep(self._clock.now_s()))
 
-    def _stale_answer(self, request: JsonObject, versions: int) -> Answer:
-        """Answer a GetItem from a replica that is `versions` writes behind, or as far as is kept."""
-        table = self._tables.table(str(request.get("TableName")))
-        key = decode_binary(request.get("Key"))
-        kept = self._versions.get((table.name, _identity(key)), ()) if table is not None else ()
-        if not kept:  # never written, or written before this service kept versions: every replica agrees
-            return self._tables.call("GetItem", request)
-        item = kept[min(versions, len(kept)) - 1]
-        return Answer(200, encode_json({} if item is None else {"Item": item}))
+    def _stale_answer(self, operation: str, request: JsonObject, versions: int) -> Answer:
+        """Answer a read from replicas that are `versions` writes behind, or as far as is kept."""
+        if operation == "GetItem":
+            name, key = str(request.get("TableName")), decode_binary(request.get("Key"))
+            kept = self._versions.get((name, _identity(key)))
+            if not kept:  # never written, or written before this service kept versions: every replica agrees
+                return self._tables.call(operation, request)
+            item = kept[min(versions, len(kept)) - 1]
+            return Answer(200, encode_json({} if item is None else {"Item": item}))
+        found: dict[str, list[JsonObject]] = {}
+        for name, wanted in request["RequestItems"].items():
+            found[name] = []
+            for key in wanted["Keys"]:
+                answer = self._stale_answer("GetItem", {"TableName": name, "Key": key}, versions)
+                if answer.status != 200:
+                    return answer
+                item = json.loads(answer.body).get("Item")
+                found[name] += [] if item is None else [item]
+        return Answer(200, encode_json({"Responses": found, "UnprocessedKeys": {}}))
 
     def _hold_back(self, fault: Fault | None, patience_s: float) -> None:
         if fault is None:
@@ -319,6 +329,14 @@ def _operation(headers: Any) -> str:
 
 def _bytes(body: object) -> bytes:
     return body.encode() if isinstance(body, str) else cast(bytes, body or b"")
+
+
+def _is_eventual(operation: str, request: JsonObject) -> bool:
+    """Whether the call is a read of items by key that did not ask for strong consistency."""
+    if operation == "BatchGetItem":
+        tables = request.get("RequestItems", {}).values()
+        return all(table.get("ConsistentRead") is not True for table in tables)
+    return operation == "GetItem" and request.get("ConsistentRead") is not True
 
 
 def _identity(key: JsonObject) -> str:

@@ -73,7 +73,7 @@ class FaultQueue:
         self._add(Fault(FaultKind.SLOW, calls, operations, delay_s))
 
     def stale_reads(self, calls: int, *, versions: int = 1) -> None:
-        """Let the next `calls` eventually consistent GetItem calls see the item `versions` writes behind."""
+        """Let the next `calls` eventual reads (GetItem, BatchGetItem) see items `versions` writes behind."""
         if versions < 1:
             raise ValueError(f"versions={versions} must be at least 1: the newest version is no fault")
         self._add(Fault(FaultKind.STALE_READ, calls, None, float(versions)))

@@ -22,9 +22,21 @@ cli = FlyballGroup(
             "flyball_analytics.cli.explain:explain",
             "Say what a reason or exit code means and what to do.",
         ),
+        "redrive": (
+            "flyball_analytics.cli.redrive:redrive_command",
+            "Submit dead letters again, slowly, and only where circuits are closed.",
+        ),
         "replay": (
             "flyball_analytics.cli.replay:replay",
             "Run the controller over recorded metrics, exactly as it would have run live.",
+        ),
+        "simulate": (
+            "flyball_analytics.cli.simulate:simulate",
+            "Run a scenario in a closed loop, beside reference algorithms.",
+        ),
+        "test": (
+            "flyball_analytics.cli.test:test",
+            "Check the expectations in scenario files.",
         ),
         "validate": (
             "flyball_analytics.cli.validate:validate",

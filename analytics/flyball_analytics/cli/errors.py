@@ -69,10 +69,12 @@ def failure_of(error: Exception) -> FlyballError:
     from flyball_analytics.labels import LabelsError
     from flyball_analytics.moments import MomentError
     from flyball_analytics.problems import SeriesError
+    from flyball_analytics.scenarios.node import ScenarioError
     from flyball_controller.core.errors import CheckpointError, PolicyError
     from flyball_controller.ports import PortError
 
-    if isinstance(error, SeriesError | LabelsError | MomentError | PolicyError | CheckpointError):
+    invalid = SeriesError | LabelsError | MomentError | PolicyError | CheckpointError | ScenarioError
+    if isinstance(error, invalid):
         return InvalidError(str(error))
     if isinstance(error, PortError):
         again = "; the same call may work later" if error.retryable else ""

@@ -24,8 +24,12 @@ def with_progress(
     label: str,
     clock: SystemClock | None = None,
     terminal: bool | None = None,
+    check_every: int = CHECK_EVERY,
 ) -> Iterator[T]:
-    """Yield the items; after SHOW_AFTER_S draw a bar on stderr if that is a terminal."""
+    """Yield the items; after SHOW_AFTER_S draw a bar on stderr if that is a terminal.
+
+    `check_every`: how many items pass between two looks at the clock; 1 for slow ones.
+    """
     shown = sys.stderr.isatty() if terminal is None else terminal
     if not shown:
         yield from items
@@ -36,7 +40,7 @@ def with_progress(
     task: TaskID | None = None
     try:
         for number, item in enumerate(items):
-            if number % CHECK_EVERY == 0:
+            if number % check_every == 0:
                 if bar is None and clock.steady_s() - began_s > SHOW_AFTER_S:
                     bar, task = _open(label, total)
                 if bar is not None and task is not None:

@@ -23,7 +23,7 @@ RECOVERED_MIN_REQUESTS = 12  # at 3 requests/min one minute proves nothing: look
 class Tally:
     """Requests that arrived in one interval, by what became of them."""
 
-    __slots__ = ("arrived", "attempts", "failed", "ok", "rejected", "sick")
+    __slots__ = ("arrived", "attempts", "failed", "ok", "rejected", "sick", "wasted")
 
     def __init__(self) -> None:
         self.arrived = 0
@@ -31,6 +31,7 @@ class Tally:
         self.failed = 0
         self.rejected = 0  # refused by the client before any attempt (circuit or throttle)
         self.attempts = 0
+        self.wasted = 0  # attempts of requests that failed after all
         self.sick = False  # a fault acted, or the queue held more than a time-out's worth of work
 
     def add(self, other: Tally) -> None:
@@ -40,6 +41,7 @@ class Tally:
         self.failed += other.failed
         self.rejected += other.rejected
         self.attempts += other.attempts
+        self.wasted += other.wasted
         self.sick = self.sick or other.sick
 
     @property

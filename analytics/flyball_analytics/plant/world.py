@@ -77,6 +77,7 @@ class _Request:
 
     __slots__ = (
         "attempt_s",
+        "attempts",
         "call",
         "deadline_s",
         "environment",
@@ -93,6 +94,7 @@ class _Request:
         self.tally = tally
         self.poisoned = poisoned
         self.call: Call | None = None  # None until the client has let it in
+        self.attempts = 0
         self.attempt_s = -1.0  # start of the attempt in flight; negative = none is
         self.deadline_s = 0.0  # when the attempt in flight times out
         self.outcome = Outcome.SUCCESS
@@ -113,7 +115,17 @@ class World:
         start_s: float,
         new_target: Callable[[], Target],
         refresh: Callable[[Environment, float], None],
+        arrivals: Callable[[int], list[float]] | None = None,
+        reuse_random: bool = False,
+        timeout_factor: float = 1.0,
     ) -> None:
+        """Build it; nothing has happened yet.
+
+        `arrivals` gives the sorted arrival times of a minute, default the
+        service's traffic. `reuse_random` lets any free environment take the next
+        request instead of the last used; `timeout_factor` stretches every
+        attempt time-out of the clients: two assumptions that a study may vary.
+        """
         for fault in faults:
             check_fault(fault)
         self.service = service
@@ -125,6 +137,9 @@ class World:
         self._faults = tuple(faults)
         self._seed = seed
         self._new_target = new_target
+        self._arrivals_of = arrivals or self._arrivals_of_traffic
+        self._reuse_random = reuse_random
+        self._timeout_factor = timeout_factor
         self._refresh = refresh
         self._free: list[Environment] = []  # a stack: last used on top
         self._events: list[tuple[float, int, _Request, int]] = []
@@ -187,9 +202,7 @@ class World:
         now_s = self.now_s
         if now_s % MINUTE_S == 0.0:
             minute = int(now_s // MINUTE_S)
-            self._arrivals = arrival_times(
-                self.service.traffic, minute, seed=self._seed, service=self.service.name
-            )
+            self._arrivals = self._arrivals_of(minute)
             self._next = 0
             # Named by the minute: where simulation began must not shift later numbers.
             self._rng = stream(self._seed, self.service.name, "dynamics", minute)
@@ -199,6 +212,9 @@ class World:
             self._change(conditions)
         self._tally = self.ledger.step(now_s)
         self._tally.sick = conditions.harmful or self.downstream.backlog_s(now_s) > 0.5
+
+    def _arrivals_of_traffic(self, minute: int) -> list[float]:
+        return arrival_times(self.service.traffic, minute, seed=self._seed, service=self.service.name)
 
     def _change(self, conditions: Conditions) -> None:
         before, self._conditions = self._conditions, conditions
@@ -241,7 +257,7 @@ class World:
         poisoned = poison > 0.0 and self._rng.random() < poison
         cold_s = 0.0
         if self._free:
-            environment = self._free.pop()
+            environment = self._take_free()
         elif len(self.environments) < self.service.environments_max:
             environment = Environment(self._new_target())
             self.environments.append(environment)
@@ -256,6 +272,13 @@ class World:
             self._push(at_s + cold_s, request)
         else:
             self._step(request, at_s)
+
+    def _take_free(self) -> Environment:
+        free = self._free
+        if self._reuse_random:
+            any_of = int(self._rng.random() * len(free))
+            free[any_of], free[-1] = free[-1], free[any_of]
+        return free.pop()
 
     def _step(self, request: _Request, at_s: float) -> None:
         if request.call is None:
@@ -275,14 +298,20 @@ class World:
             self._leave(request, at_s)
             return
         request.call = entered
+        # A rate limiter lets a call in and holds it back (references/throttles.py); our client never does.
+        pause_s = getattr(entered, "pause_s", 0.0)
+        if pause_s > 0.0:
+            self._push(at_s + pause_s, request)
+            return
         self._attempt(request, entered, at_s)
 
     def _attempt(self, request: _Request, call: Call, at_s: float) -> None:
         conditions, rng = self._conditions, self._rng
         request.attempt_s = at_s
-        request.deadline_s = at_s + call.timeout_s(at_s)
+        request.deadline_s = at_s + call.timeout_s(at_s) * self._timeout_factor
         request.job, request.late = None, False
         request.tally.attempts += 1
+        request.attempts += 1
         if conditions.black_hole_ratio > 0.0 and rng.random() < conditions.black_hole_ratio:
             self._expect(request, request.deadline_s, Outcome.TIMEOUT)
         elif conditions.throttle_per_s > 0.0 and not self._throttle_lets_in(at_s):
@@ -340,6 +369,7 @@ class World:
             request.tally.ok += 1
         else:
             request.tally.failed += 1
+            request.tally.wasted += request.attempts
         self._leave(request, at_s)
 
     def _leave(self, request: _Request, at_s: float) -> None:
@@ -352,6 +382,7 @@ class World:
         lost = {id(request.environment) for request in self._in_flight}
         for request in self._in_flight:
             request.tally.failed += 1
+            request.tally.wasted += request.attempts
             request.generation += 1
         self._in_flight.clear()
         self._events.clear()

@@ -192,7 +192,7 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
     applied = law.applied
     evidence = now.verdict.evidence
     ratio = now.pool.failures / now.pool.requests
-    useless = law.useless or _retries_useless(law, now, ratio)
+    useless = law.useless or _retries_useless(law, now, policy, ratio)
     if useless:
         # A shard, a poison message, a bad deploy: repeating changes nothing. Never open for it.
         failed = now.pool.request_failures / now.pool.requests if now.pool.request_failures >= 0 else ratio
@@ -204,18 +204,18 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
         wanted = applied._replace(budget_ratio=BUDGET_THROTTLED)
         return Wish(wanted, Regime.USELESS_RETRIES, evidence, 0, 0, True)
     count = law.bad_count + 1 if law.regime == Regime.BROKEN else 1
-    demand = ratio + ratio * ratio + ratio * ratio * ratio  # extra attempts per request, with three retries
+    demand = _budget_demand(now, policy)
     few = now.pool.requests < CLEAN_REQUESTS
     again = count >= 2 and now.seen.failures > now.trips.retry * now.seen.requests
     if applied.budget_ratio >= COVERED * demand or (few and not again):
         # The budget in force covers it already; or few requests: a second bad window decides.
         return Wish(applied, Regime.BROKEN, evidence, count, 0, False)
-    budget, more = _raised_budget(law, now, policy, demand, count)
+    budget, more = _raised_budget(law, now, policy, count)
     return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), count, 0, False)
 
 
 def _raised_budget(
-    law: LawState, now: Moment, policy: Policy, demand: float, count: int
+    law: LawState, now: Moment, policy: Policy, count: int
 ) -> tuple[float, tuple[Evidence, ...]]:
     """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
     applied = law.applied
@@ -228,7 +228,7 @@ def _raised_budget(
         # As long as what fails are time-outs, it is still the same trouble, only milder without retries.
         restored = now.settled and count >= needed and 2 * now.pool.timeouts < now.pool.failures
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
-    predicted = now.pool.requests / now.pool.span_s * (1.0 + demand)
+    predicted = now.pool.requests / now.pool.span_s * (1.0 + _extra_attempts(now))
     proven = HEADROOM * now.baseline.proven_per_s
     if now.baseline.proven_per_s > 0.0 and predicted <= proven:
         return BUDGET_FULL, (
@@ -240,10 +240,25 @@ def _raised_budget(
     return (BUDGET_FULL if applied.budget_ratio >= BUDGET_RAISED else BUDGET_RAISED), (evidence,)
 
 
-def _retries_useless(law: LawState, now: Moment, ratio: float) -> bool:
+def _extra_attempts(now: Moment) -> float:
+    """Return the attempts per request that three retries of independent failures would add: e + e^2 + e^3."""
+    ratio = now.pool.failures / now.pool.requests
+    return ratio + ratio * ratio + ratio * ratio * ratio
+
+
+def _budget_demand(now: Moment, policy: Policy) -> float:
+    """Return what those attempts cost, in budget per request: fast errors cost less."""
+    fast = now.pool.errors_fast / now.pool.failures
+    return _extra_attempts(now) * (fast * policy.fast_cost + 1.0 - fast)
+
+
+def _retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -> bool:
     """The budget covers the demand and has settled, yet more requests fail than independence leaves."""
-    demand = ratio + ratio * ratio + ratio * ratio * ratio
-    if law.applied.budget_ratio < COVERED * demand or not now.settled or now.pool.request_failures < 0:
+    if (
+        law.applied.budget_ratio < COVERED * _budget_demand(now, policy)
+        or not now.settled
+        or now.pool.request_failures < 0
+    ):
         return False
     limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
     return now.pool.request_failures > limit * now.pool.requests

@@ -19,7 +19,7 @@ from flyball_controller.core.model import Reason
 from flyball_controller.core.policy import Policy
 from flyball_controller.ports import PortError
 
-BUILT_IN = ["explain", "replay", "validate"]
+BUILT_IN = ["explain", "redrive", "replay", "validate"]
 
 
 def run(*arguments: str):

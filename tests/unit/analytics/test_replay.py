@@ -203,7 +203,7 @@ def test_a_flagged_row_stands_for_no_time_and_no_score(write) -> None:
 
 def test_raised_retries_are_their_own_kind_of_change(write) -> None:
     """Partial fast failure: the two-loop law gives more retries, which restricts nobody."""
-    rows = [minute(i, failures=120 if 30 <= i < 36 else 0) for i in range(45)]
+    rows = [minute(i, failures=330 if 30 <= i < 36 else 0) for i in range(45)]
     tally = Tally(POLICY, keep_steps=True)
     for replayed in replay(rows, policy=POLICY):
         tally.add(replayed)

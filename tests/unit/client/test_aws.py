@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flyball.aws import TIMEOUT_S, DynamoCircuits
+from flyball.aws import TIMEOUT_S, DynamoCircuits, own_client
 from flyball.contract import CircuitState, ContractError, encode_circuit
 from flyball.errors import SourceError
 from unit.client.support import circuit
@@ -31,35 +31,42 @@ class Table:
 
 
 def test_the_functions_own_item_and_the_fleets_are_read_in_one_request():
-    """Two keys, one round trip."""
+    """Two keys and the kill switch, one round trip."""
     table = Table(encode_circuit(OPEN))
     assert DynamoCircuits(table="circuits", client=table).read(["t"], "pay") == [OPEN]
     (request,) = table.requests
     keys = request["circuits"]["Keys"]
-    assert sorted(key["function"]["S"] for key in keys) == ["*", "pay"]
-    assert {key["target"]["S"] for key in keys} == {"t"}
+    assert sorted((key["target"]["S"], key["function"]["S"]) for key in keys) == [
+        ("*", "*"),
+        ("t", "*"),
+        ("t", "pay"),
+    ]
 
 
 def test_a_single_name_is_not_taken_for_its_letters():
     """A text is a sequence of texts to the type checker, and to Python."""
     table = Table()
     DynamoCircuits(table="circuits", client=table).read("payments", "")
-    assert table.requests[0]["circuits"]["Keys"] == [{"target": {"S": "payments"}, "function": {"S": "*"}}]
+    assert table.requests[0]["circuits"]["Keys"] == [
+        {"target": {"S": "*"}, "function": {"S": "*"}},
+        {"target": {"S": "payments"}, "function": {"S": "*"}},
+    ]
 
 
 def test_many_targets_are_read_in_as_few_requests_as_there_may_be():
-    """120 keys are 100 and 20; each target's circuits are found."""
+    """The kill switch and 120 keys are 100 and 21; each target's circuits are found."""
     table = Table(encode_circuit(OPEN))
     DynamoCircuits(table="circuits", client=table).read([f"t{i}" for i in range(60)], "pay")
-    assert [len(request["circuits"]["Keys"]) for request in table.requests] == [100, 20]
+    assert [len(request["circuits"]["Keys"]) for request in table.requests] == [100, 21]
 
 
 @pytest.mark.parametrize("function", ["", "*"])
-def test_a_nameless_function_reads_the_fleets_item_once(function):
-    """DynamoDB refuses a batch that names a key twice."""
+@pytest.mark.parametrize("targets", [["t"], ["t", "t"], ["t", "*"]])
+def test_no_key_is_asked_for_twice(targets, function):
+    """DynamoDB refuses a batch that names a key twice: a nameless function, a target named as the switch."""
     table = Table()
-    assert DynamoCircuits(table="circuits", client=table).read(["t"], function) == []
-    assert len(table.requests[0]["circuits"]["Keys"]) == 1
+    assert DynamoCircuits(table="circuits", client=table).read(targets, function) == []
+    assert len(table.requests[0]["circuits"]["Keys"]) == 2
 
 
 def test_an_item_that_cannot_be_understood_does_not_hide_the_other():
@@ -93,9 +100,7 @@ def test_its_own_client_waits_little_and_tries_once(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    from flyball.aws import _own_client
-
-    config = _own_client().meta.config
+    config = own_client("dynamodb", timeout_s=TIMEOUT_S).meta.config
     assert (config.connect_timeout, config.read_timeout) == (TIMEOUT_S, TIMEOUT_S)
     assert config.retries["total_max_attempts"] == 1
 
@@ -105,3 +110,12 @@ def test_without_the_sdk_the_source_is_down_and_says_why(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(SourceError, match="boto3"):
         DynamoCircuits().read(["t"], "pay")
+
+
+def test_without_a_region_the_source_is_down_and_says_why(monkeypatch):
+    """A setting that is missing in one stage must not take the function down with it."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(SourceError, match="region"):
+        own_client("dynamodb", timeout_s=TIMEOUT_S)

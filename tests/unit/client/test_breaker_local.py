@@ -147,16 +147,15 @@ def test_probes_in_flight_are_bounded_and_abandoned_ones_free_their_slots():
     for probe in probes:
         probe.abandon()
         probe.abandon()  # a second time is harmless
-    assert isinstance(target.begin(20.0, 0.0), Call)
-    assert isinstance(target.begin(20.0, 0.0), Call)
+    under_way = [target.begin(20.0, 0.0), target.begin(20.0, 0.0)]
+    assert all(isinstance(probe, Call) for probe in under_way)
     assert isinstance(target.begin(20.0, 0.0), Rejected)
 
 
 def test_lost_probes_lose_their_slots_when_the_lease_ends():
     """K7: a task that dies without a word must not wedge the gate for ever."""
     target = tripped()
-    target.begin(20.0, 0.0)
-    lost = target.begin(20.0, 0.0)
+    _hanging, lost = target.begin(20.0, 0.0), target.begin(20.0, 0.0)
     assert isinstance(target.begin(80.0, 0.0), Rejected)
     assert isinstance(target.begin(80.1, 0.0), Call)
     lost.finish(Outcome.ERROR_FAST, now_s=81.0, draw=0.0, latency_ms=61_000.0)

@@ -11,6 +11,7 @@ from flyball.contract import (
     BOUNDS,
     DEFAULT_PARAMS,
     BreakerParams,
+    BulkheadParams,
     CircuitState,
     RetryParams,
     TargetParams,
@@ -300,7 +301,8 @@ WILD_PARAMS = st.builds(
     TargetParams,
     retry=st.builds(RetryParams, *[WILD] * 7),
     throttle=st.builds(ThrottleParams, *[WILD] * 3),
-    breaker=st.builds(BreakerParams, *[WILD] * 6),
+    breaker=st.builds(BreakerParams, *[WILD] * 8),
+    bulkhead=st.builds(BulkheadParams, WILD),
 )
 
 

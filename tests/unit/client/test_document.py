@@ -12,10 +12,12 @@ from jsonschema import Draft4Validator
 
 from flyball.contract import (
     BOUNDS,
+    CHOICES,
     DEFAULT_PARAMS,
     DOCUMENT_BYTES_MAX,
     INTEGER_FIELDS,
     BreakerParams,
+    BulkheadParams,
     ContractError,
     Document,
     RetryParams,
@@ -27,7 +29,12 @@ from flyball.contract import (
     encode_document,
 )
 
-RECORDS = {"retry": RetryParams, "throttle": ThrottleParams, "breaker": BreakerParams}
+RECORDS = {
+    "retry": RetryParams,
+    "throttle": ThrottleParams,
+    "breaker": BreakerParams,
+    "bulkhead": BulkheadParams,
+}
 EXAMPLE = {
     "schema": 1,
     "revision": 42,
@@ -48,7 +55,7 @@ def retry(**numbers: object) -> bytes:
 
 def test_the_bounds_name_every_field_of_the_records():
     """A field without bounds would be obeyed as it comes."""
-    assert {name: tuple(fields) for name, fields in BOUNDS.items()} == {
+    assert {name: (*fields, *CHOICES.get(name, ())) for name, fields in BOUNDS.items()} == {
         name: record._fields for name, record in RECORDS.items()
     }
     assert clip_params(DEFAULT_PARAMS) == DEFAULT_PARAMS
@@ -73,7 +80,9 @@ def test_the_encoding_is_canonical():
     assert b" " not in data
 
 
-def number(section: str, field: str) -> st.SearchStrategy[float]:
+def value_of(section: str, field: str) -> st.SearchStrategy[object]:
+    if field in CHOICES.get(section, ()):
+        return st.sampled_from(CHOICES[section][field])
     low, high = BOUNDS[section][field]
     return st.integers(int(low), int(high)) if field in INTEGER_FIELDS else st.floats(low, high)
 
@@ -81,7 +90,7 @@ def number(section: str, field: str) -> st.SearchStrategy[float]:
 PARAMS = st.builds(
     TargetParams,
     **{
-        section: st.builds(record, **{field: number(section, field) for field in record._fields})
+        section: st.builds(record, **{field: value_of(section, field) for field in record._fields})
         for section, record in RECORDS.items()
     },
 )

@@ -77,24 +77,31 @@ def test_a_dead_target_with_little_traffic_is_never_opened():
 
 
 def test_partial_fast_failures_raise_the_budget_where_capacity_is_proven():
-    """30 % fail: 4 attempts leave 0.8 %. A fleet that once carried 16/s can carry 10/s x 1.417."""
+    """45 % fail: 4 attempts leave 4 %. A fleet that once carried 16/s can carry 10/s x 1.744."""
     state, _ = run([*calm(0, 60, requests=960), *calm(60, 60)])
-    _, decisions = run([window(120, fast=180)], state=state)
+    _, decisions = run([window(120, fast=270)], state=state)
     assert decisions[0].regime == Regime.BROKEN
     assert decisions[0].applied.budget_ratio == 3.0
     assert not decisions[0].urgent
 
 
 def test_without_proven_headroom_the_budget_rises_by_steps():
-    """60 % errors ask for 1.176 retries per request: 1 first, then 3 after a settled window."""
-    _, decisions = _after_a_day([window(600 + i, fast=360) for i in range(5)])
+    """60 % errors ask for 1.176 retries per request; at a cost of 1 each: budget 1, then 3."""
+    _, decisions = _after_a_day([window(600 + i, fast=360) for i in range(5)], Policy(fast_cost=1.0))
     assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0, 3.0]
 
 
 def test_the_budget_rises_no_further_than_the_failures_need():
-    """30 % errors ask for 0.417 retries per request: 1 covers it, 3 would buy nothing."""
-    _, decisions = _after_a_day([window(600 + i, fast=180) for i in range(12)])
+    """60 % errors ask for 1.176 retries, which cost a third after fast errors: 1 covers it."""
+    _, decisions = _after_a_day([window(600 + i, fast=360) for i in range(12)])
     assert [d.applied.budget_ratio for d in changes(decisions)] == [1.0]
+
+
+def test_three_in_ten_fast_errors_are_covered_by_the_nominal_budget():
+    """0.417 retries at 0.33 cost 0.14 per request, of 0.2: no deployment is needed."""
+    _, decisions = _after_a_day([window(600 + i, fast=180) for i in range(12)])
+    assert not changes(decisions)
+    assert decisions[-1].regime == Regime.BROKEN
 
 
 def test_failures_that_the_nominal_budget_covers_change_nothing():
@@ -112,7 +119,7 @@ def test_useless_retries_are_withdrawn_and_latched():
     assert decisions[-1].applied.budget_ratio == 0.1
     assert decisions[-1].applied.circuit == CircuitState.CLOSED
     budgets = [d.applied.budget_ratio for d in changes(decisions)]
-    assert budgets == [1.0, 0.1]
+    assert budgets == [0.1]
 
 
 def test_throttling_asks_for_patience_not_for_retries():
@@ -142,7 +149,7 @@ def test_recovery_from_open_goes_half_open_closed_budget():
 
 def test_partial_failures_right_after_saturation_do_not_bring_all_retries_back_at_once():
     """On the flank of a ramp, clean latency reads as headroom: the budget went 0, 3, 0, 3. Now by steps."""
-    incident = [window(600, timeouts=300), *(window(601 + i, fast=180) for i in range(6))]
+    incident = [window(600, timeouts=300), *(window(601 + i, fast=360) for i in range(8))]
     _, decisions = _after_a_day(incident)
     assert [d.applied.budget_ratio for d in changes(decisions)] == [0.0, 0.2, 1.0]
 
@@ -174,7 +181,8 @@ def test_an_hourly_batch_is_no_incident_and_the_same_level_elsewhere_is():
     _, batch = run([window(1440 + i, fast=150) for i in range(3)], state=state)
     assert not changes(batch)
     _, elsewhere = run([*calm(1440, 30, fast=1), window(1470, fast=150)], state=state)
-    assert elsewhere[-1].changed
+    assert elsewhere[-1].regime == Regime.BROKEN
+    assert {d.regime for d in batch} == {Regime.NOMINAL}
 
 
 def test_a_slow_ramp_is_not_learned_as_normal():

@@ -1,0 +1,131 @@
+"""The key that makes a repetition harmless, and where to find it in the arguments of a call.
+
+A call that is not idempotent by itself becomes so by a key under which the other
+side (or Powertools' idempotency utility) recognises the second attempt. Whoever
+names the key's place promises that; without a key the call is made once, and
+that is said once.
+
+    @payments.guard(idempotency_key="order_id")
+    def charge(order_id, amount, idempotency_key=None): ...
+
+The key is handed on as `idempotency_key=` if the function names such a
+parameter (`**kwargs` is no name: it may be passed on to somebody who has none).
+Powertools (`idempotent_function`) goes inside: guard around it, so that each
+attempt asks its store. Loaded only if a key is declared.
+Source: AWS Builders' Library, "Making retries safe with idempotent APIs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flyball.environment import Runtime
+from flyball.errors import FlyballWarning, SettingsError
+
+PARAMETER = "idempotency_key"
+
+
+def key_text(key: object) -> str | None:
+    """Return the key as text; None if there is none: None, empty or blank. The number 0 is a key.
+
+    >>> key_text(0), key_text("  "), key_text(None)
+    ('0', None, None)
+    """
+    text = "" if key is None else str(key)
+    return text if text.strip() else None
+
+
+class Key:
+    """Where the key of one guarded function comes from, and whether the function wants it."""
+
+    __slots__ = ("_default", "_function", "_index", "_name", "_of", "_shared", "_target", "_wanted")
+
+    def __init__(
+        self,
+        source: str | Callable[..., object],
+        function: Callable[..., Any],
+        *,
+        shared: Runtime,
+        target: str,
+    ) -> None:
+        """Read the signature of `function` once.
+
+        Args:
+            source: Name of the argument that is the key, however it is passed;
+                or a function of the same arguments that returns the key.
+            function: The guarded function.
+            shared: Whose hooks hear of missing keys.
+            target: Name of the target.
+
+        Raises:
+            SettingsError: There is no such argument.
+        """
+        from inspect import Parameter, signature  # a dozen imports, for those who declare a key
+
+        parameters = signature(function).parameters
+        places = [
+            name
+            for name, parameter in parameters.items()
+            if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        variadic = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+        self._function = getattr(function, "__qualname__", repr(function))
+        self._shared = shared
+        self._target = target
+        self._of = source if callable(source) else None
+        self._name = "" if callable(source) else source
+        self._index = places.index(self._name) if self._name in places else -1
+        self._default: object = None
+        self._wanted = PARAMETER in parameters and self._name != PARAMETER
+        if self._wanted and PARAMETER in places:
+            self._wanted = parameters[PARAMETER].kind is not Parameter.POSITIONAL_ONLY
+        if self._name in parameters:
+            default = parameters[self._name].default
+            self._default = None if default is Parameter.empty else default
+        elif self._of is None and not variadic:
+            hint = _hint(self._name, parameters)
+            raise SettingsError(
+                f"idempotency_key={source!r} is no argument of {self._function}{hint}",
+                field="idempotency_key",
+            )
+
+    def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        """Return whether this call may be repeated, and the keyword arguments to make it with."""
+        key = key_text(self._key(args, kwargs))
+        if key is None:
+            say_missing(self._shared, self._target, self._function, stacklevel=4)
+            return False, kwargs
+        if self._wanted and kwargs.get(PARAMETER) is None:
+            return True, {**kwargs, PARAMETER: key}
+        return True, kwargs
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        if self._of is not None:
+            return self._of(*args, **kwargs)
+        if self._name in kwargs:
+            return kwargs[self._name]
+        return args[self._index] if 0 <= self._index < len(args) else self._default
+
+
+def say_missing(shared: Runtime, target: str, function: str, *, stacklevel: int) -> None:
+    """Tell that a call came without its key: each time by an event, once per function by a warning."""
+    if shared.hooks is not None:
+        from flyball.hooks import KeyMissing
+
+        shared.hooks.emit(KeyMissing(target, function))
+    if shared.warn_once("key", f"{target}/{function}"):
+        from warnings import warn
+
+        warn(
+            f"a call of {target!r} by {function} has no idempotency key: it is made once, and never repeated",
+            FlyballWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _hint(name: str, parameters: Any) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, parameters, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(parameters) or 'none'}"

@@ -1,0 +1,142 @@
+"""What the adapters have in common: begin a call, report its attempts, say no.
+
+A shell like the guard's, cut into the steps in which other libraries let one
+take part. It must not know any of them. Clocks are read through the Runtime at
+every step, because tests exchange them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from flyball.call import Call, Target
+from flyball.classify import Classified, classify
+from flyball.environment import Runtime
+from flyball.errors import SettingsError
+from flyball.guard import GuardedTarget
+from flyball.outcome import Outcome, Rejected
+from flyball.wrap import Site
+
+# A draw that neither sheds (caps are below it) nor is chosen by a probe ratio below 1.
+_NEVER_CHOSEN = 1.0 - 2.0**-53
+
+
+def library(name: str, adapter: str) -> Any:
+    """Return the library that an adapter is for.
+
+    Raises:
+        SettingsError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as cause:
+        raise SettingsError(
+            f"flyball.interop.{adapter} needs {name}, which is not installed: add {name} to the "
+            "function's requirements",
+            field=name,
+        ) from cause
+
+
+class Shell:
+    """One guarded target, as an adapter sees it."""
+
+    __slots__ = ("idempotent", "site")
+
+    def __init__(self, handle: GuardedTarget, *, idempotent: bool | None = None) -> None:
+        """Take `handle`'s own word for whether calls may be repeated, unless `idempotent` overrides it."""
+        self.site: Site = handle._site
+        self.idempotent = handle.idempotent if idempotent is None else idempotent
+
+    @property
+    def runtime(self) -> Runtime:
+        """The Runtime of the target."""
+        return self.site.runtime
+
+    @property
+    def target(self) -> Target:
+        """The target in the fast loop."""
+        return self.site.target
+
+    def poll(self) -> float:
+        """Bring what is published up to date if that is due; returns epoch seconds."""
+        shared = self.runtime
+        now_s = shared.clock.wall_s()
+        if shared.poll(now_s, shared.clock.monotonic_s()):
+            now_s = shared.clock.wall_s()
+        shared.flush_if_due(now_s)
+        return now_s
+
+    def begin(self, *, idempotent: bool | None = None) -> Call:
+        """Return the call to make.
+
+        Raises:
+            RejectedError: None is to be made; the kind says why.
+        """
+        call = self.site.begin(self.idempotent if idempotent is None else idempotent)
+        if isinstance(call, Rejected):
+            self.site.refuse(call)
+        return call
+
+    def begin_unasked(self) -> Call | None:
+        """Return the call whose first attempt was made without asking; None if it would have been refused.
+
+        It is then not counted at all: an attempt against an open circuit says
+        nothing that is not known, and a refusal it was not.
+        """
+        now_s = self.poll()
+        shared, target = self.runtime, self.target
+        call = target.begin(now_s, _NEVER_CHOSEN, deadline_s=shared.deadline_s, idempotent=self.idempotent)
+        if isinstance(call, Rejected):
+            target.counters.short_circuited -= 1
+            return None
+        if shared.hooks is not None:
+            shared.hooks.began(target, call)
+        return call
+
+    def begin_unheard(self) -> Call:
+        """Return a call for somebody who will not tell how it ends: only `may_retry` may be asked about it.
+
+        It earns budget, and is in no window and no count.
+        """
+        self.poll()
+        self.target._budget.earned += 1
+        return Call(self.target, self.runtime.deadline_s, self.idempotent, -1)
+
+    def may_retry(self, call: Call, found: Classified) -> float | None:
+        """Seconds to wait before another attempt of an unheard call, None if there is to be none."""
+        if found.outcome >= Outcome.PERMANENT:
+            return None
+        clock = self.runtime.clock
+        wait_s = call._wait_s(found.outcome, clock.wall_s(), clock.draw(), found.retry_after_s)
+        call.attempt += 1
+        return wait_s
+
+    def classify(self, error: BaseException) -> Classified:
+        """Return what `error` says about the target, by the handle's declarations."""
+        site = self.site
+        return classify(error, on=site.on, ignore=site.ignore, now_s=site.runtime.clock.wall_s())
+
+
+class Held:
+    """A call that another library carries about for us, under way or not.
+
+    No library tells of every end: an interrupt, a cancelled task or a bug of a
+    hook leaves without a word. Whatever holds this is dropped then: what the call
+    held is given back, and attempts that did end are counted.
+    """
+
+    __slots__ = ("begun_s", "call", "over")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.begun_s: float | None = None  # monotonic, of the attempt under way
+        self.over = False
+
+    def abandon(self) -> None:
+        """End without a verdict, unless it has ended."""
+        self.over = True
+        self.call.abandon()
+
+    def __del__(self) -> None:
+        self.call.abandon()  # does nothing if the call is over

@@ -1,0 +1,270 @@
+"""How a decorated function is called: the attempts, the waiting, the reports to the fast loop.
+
+All decisions are taken by `flyball.call`; here are the clock reads, the
+exceptions, and the only sleep of decorated functions. The function's result or
+exception object passes through untouched (K8). `Site` is what every form of
+guarding has in common (`flyball.permit` builds on it), `Plan` is the decorator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial, wraps
+from types import CoroutineType
+from typing import Any, NoReturn
+
+from flyball.call import Call, Target
+from flyball.classify import classify
+from flyball.environment import Runtime
+from flyball.errors import BulkheadFull, CircuitOpenError, DeadlineExceeded, RejectedError, ShedError
+from flyball.outcome import Outcome, Rejected, RejectReason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flyball.idempotency import Key
+
+Kinds = tuple[type[BaseException], ...]
+
+_SUCCESS = Outcome.SUCCESS
+# Of code objects; the inspect module would be a dozen imports.
+CO_COROUTINE = 0x80
+CO_GENERATOR = 0x20 | 0x200  # plain and asynchronous
+REJECTIONS: dict[RejectReason, tuple[type[RejectedError], str]] = {
+    RejectReason.CIRCUIT_OPEN: (CircuitOpenError, "its circuit is open"),
+    RejectReason.SHED: (ShedError, "it times out, and this call was shed"),
+    RejectReason.DEADLINE: (DeadlineExceeded, "no time is left before the deadline"),
+    RejectReason.BULKHEAD_FULL: (BulkheadFull, "as many calls as may be are under way"),
+    RejectReason.UNKNOWN: (
+        CircuitOpenError,
+        'nothing is known of it yet, and it was declared with when_unknown="open"',
+    ),
+}
+
+
+class Site:
+    """A place from which a target is called: whom it calls and how its failures are recognised."""
+
+    __slots__ = ("ignore", "on", "runtime", "target")
+
+    def __init__(self, shared: Runtime, target: Target, on: Kinds, ignore: Kinds) -> None:
+        self.runtime = shared
+        self.target = target
+        self.on = on
+        self.ignore = ignore
+
+    def begin(self, idempotent: bool) -> Call | Rejected:
+        """Bring what is published up to date if that is due, and ask for a call."""
+        shared, target = self.runtime, self.target
+        clock = shared.clock
+        now_s = clock.wall_s()
+        if shared.poll(now_s, clock.monotonic_s()):
+            now_s = clock.wall_s()
+        shared.flush_if_due(now_s)
+        draw = clock.draw() if target.needs_draw else 0.0
+        call = target.begin(now_s, draw, deadline_s=shared.deadline_s, idempotent=idempotent)
+        if shared.hooks is not None:
+            shared.hooks.began(target, call)
+        return call
+
+    def failed(self, call: Call, error: Exception, begun_s: float) -> float | None:
+        """Report a failed attempt; seconds to wait, or None: the call is over."""
+        now_s = self.runtime.clock.wall_s()
+        outcome, retry_after_s = classify(error, on=self.on, ignore=self.ignore, now_s=now_s)
+        wait_s = self.ended(call, outcome, begun_s, retry_after_s)
+        if call.repeatable and getattr(error, "response", None) is not None:
+            from flyball.stacked import notice
+
+            notice(self.runtime, self.target.name, error)
+        return wait_s
+
+    def ended(
+        self, call: Call, outcome: Outcome, begun_s: float, retry_after_s: float | None = None
+    ) -> float | None:
+        """Report an attempt that ended as `outcome`; seconds to wait, or None: the call is over."""
+        shared, attempt = self.runtime, call.attempt
+        clock = shared.clock
+        wait_s = call.finish(
+            outcome,
+            now_s=clock.wall_s(),
+            draw=clock.draw(),
+            latency_ms=(clock.monotonic_s() - begun_s) * 1_000.0,
+            retry_after_s=retry_after_s,
+        )
+        if shared.hooks is not None:
+            shared.hooks.ended(self.target, outcome, attempt, wait_s)
+        return wait_s
+
+    def succeeded(self, call: Call, begun_s: float) -> None:
+        """Report a good attempt: the call is over."""
+        shared = self.runtime
+        clock = shared.clock
+        latency_ms = (clock.monotonic_s() - begun_s) * 1_000.0
+        draw = clock.draw() if latency_ms >= self.target.slow_ms else 0.0
+        call.finish(_SUCCESS, now_s=clock.wall_s(), draw=draw, latency_ms=latency_ms)
+        if shared.hooks is not None:
+            shared.hooks.drain(self.target)
+
+    def refuse(self, rejected: Rejected) -> NoReturn:
+        """Raise what says that a call was not made, and why."""
+        kind, why = REJECTIONS[rejected.reason]
+        name = self.target.name
+        raise kind(f"{name!r} was not called: {why}", target=name, retry_after_s=rejected.retry_after_s)
+
+
+class Plan(Site):
+    """What one guarded function needs, bound once at decoration."""
+
+    __slots__ = ("fallback", "function", "idempotent", "key", "timeout")
+
+    def __init__(
+        self,
+        site: Site,
+        function: Callable[..., Any],
+        *,
+        fallback: Callable[..., Any] | None,
+        timeout: str,
+        idempotent: bool,
+        key: Key | None,
+    ) -> None:
+        super().__init__(site.runtime, site.target, site.on, site.ignore)
+        self.function = function
+        self.fallback = fallback
+        self.timeout = timeout
+        self.idempotent = idempotent
+        self.key = key
+
+    def told(self, call: Call, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keyword arguments of this attempt."""
+        if not self.timeout:
+            return kwargs
+        return {**kwargs, self.timeout: call.timeout_s(self.runtime.clock.wall_s())}
+
+    def falls_back_on(self, error: Exception) -> bool:
+        """Whether the fallback answers for this last error: only for the target's own failures."""
+        if self.fallback is None:
+            return False
+        return classify(error, on=self.on, ignore=self.ignore).outcome < Outcome.PERMANENT
+
+    def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer by the fallback."""
+        assert self.fallback is not None  # noqa: S101 - callers have asked
+        self.target.counters.fallbacks += 1
+        return self.fallback(*args, **kwargs)
+
+
+def sync_wrapper(plan: Plan) -> Callable[..., Any]:
+    """Return the guarded form of a plain function."""
+    function = plan.function
+    shared = plan.runtime
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if shared.off:
+            return function(*args, **kwargs)
+        repeatable, handed = plan.idempotent, kwargs
+        if plan.key is not None:
+            repeatable, handed = plan.key.read(args, kwargs)
+        call = plan.begin(repeatable)
+        if call.__class__ is Rejected:
+            if plan.fallback is not None:
+                return plan.fall_back(args, kwargs)
+            plan.refuse(call)
+        assert isinstance(call, Call)  # noqa: S101 - for the type checker
+        try:
+            while True:
+                begun_s = shared.clock.monotonic_s()
+                try:
+                    attempt = function
+                    if shared.faults is not None:
+                        attempt = shared.faults.around(function, plan.target.name, plan.timeout)
+                    result = attempt(*args, **plan.told(call, handed))
+                except Exception as error:
+                    wait_s = plan.failed(call, error, begun_s)
+                    if wait_s is None:
+                        if plan.falls_back_on(error):
+                            return plan.fall_back(args, kwargs)
+                        raise
+                else:
+                    if result.__class__ is CoroutineType:
+                        # A plain function that returns a coroutine: nothing has been asked yet.
+                        return _run_async(plan, call, args, kwargs, handed, result)
+                    plan.succeeded(call, begun_s)
+                    return result
+                shared.sleep(wait_s)
+        except BaseException:
+            call.abandon()  # frees a probe's slot if no verdict was reached; else it does nothing
+            raise
+
+    return guarded
+
+
+def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return the guarded form of an `async def`."""
+    function = plan.function
+
+    @wraps(function)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        if plan.runtime.off:
+            return await function(*args, **kwargs)
+        repeatable, handed = plan.idempotent, kwargs
+        if plan.key is not None:
+            repeatable, handed = plan.key.read(args, kwargs)
+        call = plan.begin(repeatable)
+        if isinstance(call, Rejected):
+            if plan.fallback is not None:
+                return await resolved(plan.fall_back(args, kwargs))
+            plan.refuse(call)
+        return await _run_async(plan, call, args, kwargs, handed, None)
+
+    return guarded
+
+
+async def _run_async(
+    plan: Plan,
+    call: Call,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    handed: dict[str, Any],
+    begun: Awaitable[Any] | None,
+) -> Any:
+    """Await the attempts of a call, made with `handed`; `begun` is the first, if it exists already."""
+    shared = plan.runtime
+    try:
+        while True:
+            begun_s = shared.clock.monotonic_s()
+            try:
+                if begun is None:
+                    attempt = plan.function
+                    if shared.faults is not None:
+                        attempt = shared.faults.around_async(attempt, plan.target.name, plan.timeout)
+                    begun = attempt(*args, **plan.told(call, handed))
+                result = await begun
+            except Exception as error:
+                wait_s = plan.failed(call, error, begun_s)
+                if wait_s is None:
+                    if plan.falls_back_on(error):
+                        return await resolved(plan.fall_back(args, kwargs))
+                    raise
+            else:
+                plan.succeeded(call, begun_s)
+                return result
+            begun = None
+            await resolved(shared.async_sleep(wait_s))
+    except BaseException:
+        call.abandon()
+        raise
+
+
+async def resolved(value: Any) -> Any:
+    """Return the value, or what it resolves to if it can be awaited."""
+    return await value if isinstance(value, Awaitable) else value
+
+
+def code_flags(function: object) -> int:
+    """Return the flags of the code that a call would run, through partials and callable objects."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None and callable(function):
+        code = getattr(type(function).__call__, "__code__", None)
+    return int(getattr(code, "co_flags", 0))
