@@ -107,12 +107,12 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
             now.trust,
         )
         evidence = (*evidence, count_evidence)
-        if _may_cut(law, now, policy):
-            share = _served_share(law, now, policy)
+        share = _served_share(law, now, policy)
+        # At the floor it serves next to nothing, and then every client sees that for itself: its own
+        # breaker opens, probes and closes within seconds, where a circuit of ours would lag a minute.
+        if share > policy.probe_ratio_min and _may_cut(law, now, policy):
             circuit = next_circuit(applied.circuit, CircuitEvent.SHED)
-            # At the floor it serves next to nothing: a dead target, which a few good probes prove back.
-            good = policy.close_after if share <= policy.probe_ratio_min else policy.close_after_shed
-            wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=good)
+            wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=policy.close_after_shed)
             count = 0
     return Wish(wanted, Regime.SATURATED, evidence, count, 0, law.useless)
 

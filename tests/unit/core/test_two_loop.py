@@ -37,11 +37,11 @@ def test_a_lasting_deficit_is_shed_to_the_measured_capacity():
     assert decisions.index(shed[0]) == 5
 
 
-def test_a_black_hole_closes_again_after_few_good_probes():
-    """Nothing is served at all: admit the floor, and do not ask each client for twenty good calls."""
-    _, decisions = _after_a_day([window(600 + i, timeouts=600) for i in range(6)])
-    applied = decisions[-1].applied
-    assert (applied.circuit, applied.probe_ratio, applied.close_after) == (CircuitState.HALF_OPEN, 0.1, 3)
+def test_a_black_hole_is_left_to_the_clients_own_breakers():
+    """Nothing is served, and every client sees that for itself: no retries, and nothing to lag behind."""
+    _, decisions = _after_a_day([window(600 + i, timeouts=600) for i in range(12)])
+    assert {d.applied.circuit for d in decisions} == {CircuitState.CLOSED}
+    assert decisions[-1].applied.budget_ratio == 0.0
 
 
 def test_a_short_saturation_is_not_shed():
