@@ -80,7 +80,7 @@ class Policy(NamedTuple):
     saturated_periods: int = 3  # windows at budget 0 before shedding to capacity
     valid_for_s: float = 90.0  # logical expiry of a published circuit: 1.5 one-minute ticks
     blind_after_s: float = 600.0
-    act_within_s: float = 180.0  # older windows teach, but nothing is done about them any more
+    act_within_s: float = 300.0  # older windows teach, but nothing is done about them any more
     dwell_s: float = 120.0  # least time between two circuit transitions of the controller
 
     # --- baseline ------------------------------------------------------------------------

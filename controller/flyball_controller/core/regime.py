@@ -20,7 +20,7 @@ from flyball_controller.core.threshold import Trips
 # the 99 % upper bound at 12 %, under the default reset of 15 %.
 CLEAN_REQUESTS = 40
 # Graded throttles of small environments refuse a few calls by chance; more than this is shedding.
-SHED_SHARE = 0.15
+SHED_SHARE = 0.25
 
 
 class Verdict(NamedTuple):
