@@ -9,6 +9,12 @@ second look (T1, T7).
     FLYBALL_FUNCTION_TARGETS  {"Lambda function name": "target" or ["target", ...], ...}
     FLYBALL_ACCOUNTS          123456789012,210987654321   (unset: any)
     FLYBALL_REGIONS           eu-west-1,us-east-1         (unset: any)
+
+Breakers of Powertools for AWS Lambda that shall be held and released with our
+circuits are named in the same form, with the table they live in:
+
+    FLYBALL_POWERTOOLS_TABLE     name of the table                (unset: none are driven)
+    FLYBALL_POWERTOOLS_CIRCUITS  {"circuit name": "target" or ["target", ...], ...}
 """
 
 from __future__ import annotations
@@ -26,7 +32,9 @@ ALARM_TARGETS = "FLYBALL_ALARM_TARGETS"
 FUNCTION_TARGETS = "FLYBALL_FUNCTION_TARGETS"
 ACCOUNTS = "FLYBALL_ACCOUNTS"
 REGIONS = "FLYBALL_REGIONS"
-VARIABLES = (ALARM_TARGETS, FUNCTION_TARGETS, ACCOUNTS, REGIONS)
+POWERTOOLS_TABLE = "FLYBALL_POWERTOOLS_TABLE"
+POWERTOOLS_CIRCUITS = "FLYBALL_POWERTOOLS_CIRCUITS"
+VARIABLES = (ALARM_TARGETS, FUNCTION_TARGETS, ACCOUNTS, REGIONS, POWERTOOLS_TABLE, POWERTOOLS_CIRCUITS)
 
 _ACCOUNT = re.compile(r"[0-9]{1,12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
@@ -41,6 +49,8 @@ class Origins(NamedTuple):
     function_targets: TargetMap = MappingProxyType({})
     accounts: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
+    powertools_table: str = ""
+    powertools_circuits: TargetMap = MappingProxyType({})
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Origins:
@@ -52,7 +62,17 @@ class Origins(NamedTuple):
         >>> Origins.from_env({"FLYBALL_ALARM_TARGETS": '{"checkout-5xx": "checkout"}'}).alarm_targets
         {'checkout-5xx': ('checkout',)}
         """
+        table = environ.get(POWERTOOLS_TABLE, "").strip()
+        circuits = _target_map(environ, POWERTOOLS_CIRCUITS)
+        if bool(table) != bool(circuits):
+            missing = POWERTOOLS_CIRCUITS if table else POWERTOOLS_TABLE
+            raise SettingsError(
+                f"{missing} is not set: a table and the circuits in it are set together, or neither",
+                field=missing,
+            )
         return cls(
+            powertools_table=table,
+            powertools_circuits=circuits,
             alarm_targets=_target_map(environ, ALARM_TARGETS),
             function_targets=_target_map(environ, FUNCTION_TARGETS),
             accounts=_set(environ, ACCOUNTS, _ACCOUNT, "account numbers separated by commas"),

@@ -22,12 +22,13 @@ from flyball_controller.aws.cloudwatch import CloudWatchSensor
 from flyball_controller.aws.dynamodb import DynamoCheckpoints, DynamoCircuits, DynamoHolds
 from flyball_controller.aws.journal import DynamoJournal
 from flyball_controller.aws.metric_map import AwsMetricMap, lambda_metrics
+from flyball_controller.aws.powertools import PowertoolsCircuits, PowertoolsTable
 from flyball_controller.aws.publish_plan import Limits
 from flyball_controller.aws.settings import Settings
 from flyball_controller.loop import Ports, Remembered
 from flyball_controller.policy_file import load_policy
 from flyball_controller.policy_set import PolicySet
-from flyball_controller.ports import Clock, ConfigPublisher
+from flyball_controller.ports import Circuits, Clock, ConfigPublisher
 from flyball_handlers import origins as origins_module
 from flyball_handlers.events import Expected
 from flyball_handlers.origins import FUNCTION_TARGETS, Origins
@@ -92,6 +93,7 @@ def build(environ: Mapping[str, str]) -> Runtime:
             checkpoints=checkpoints,
             limits=publish_limits(policies, settings),
         )
+    clock = SystemClock()
     ports = Ports(
         sensor=CloudWatchSensor(
             clients.cloudwatch,
@@ -101,7 +103,7 @@ def build(environ: Mapping[str, str]) -> Runtime:
             lag_s=settings.metric_lag_s,
         ),
         checkpoints=checkpoints,
-        circuits=DynamoCircuits(clients.dynamodb, table=settings.circuits_table),
+        circuits=_circuits(clients, settings, origins, clock),
         holds=DynamoHolds(clients.dynamodb, table=settings.holds_table),
         publisher=publisher,
         journal=DynamoJournal(
@@ -113,10 +115,23 @@ def build(environ: Mapping[str, str]) -> Runtime:
         origins=origins,
         ports=ports,
         policies=policies,
-        clock=SystemClock(),
+        clock=clock,
         telemetry=Telemetry(),
         maps=maps,
     )
+
+
+def _circuits(clients: Clients, settings: Settings, origins: Origins, clock: Clock) -> Circuits:
+    """Return the store of circuits, which also drives Powertools' breakers if any are named."""
+    ours = DynamoCircuits(clients.dynamodb, table=settings.circuits_table)
+    if not origins.powertools_table:
+        return ours
+    names: dict[str, list[str]] = {}
+    for name, targets in origins.powertools_circuits.items():
+        for target in targets:
+            names.setdefault(target, []).append(name)
+    table = PowertoolsTable(origins.powertools_table)
+    return PowertoolsCircuits(ours, clients.dynamodb, table=table, names=names, clock=clock)
 
 
 def publish_limits(policies: PolicySet, settings: Settings) -> Limits:

@@ -14,6 +14,7 @@ import pytest
 from flyball.contract import DEFAULT_PARAMS, ContractError
 from flyball.errors import SettingsError
 from flyball_controller.aws.appconfig import AppConfigPublisher
+from flyball_controller.aws.powertools import PowertoolsCircuits
 from flyball_controller.aws.publish_plan import Limits
 from flyball_controller.core.errors import PolicyError
 from flyball_handlers import validator, wiring
@@ -203,3 +204,27 @@ def test_the_validator_refuses_what_a_client_would_refuse_or_bend(event: object)
     """A1, T4: a retry storm by configuration ends before it is deployed."""
     with pytest.raises(ContractError):
         validator.handler(event)
+
+
+POWERTOOLS = {
+    "FLYBALL_POWERTOOLS_TABLE": "breakers",
+    "FLYBALL_POWERTOOLS_CIRCUITS": '{"payments-breaker": "payments-api", "old": ["payments-api", "mail"]}',
+}
+
+
+def test_powertools_breakers_are_driven_where_they_are_named() -> None:
+    """Existing functions keep their decorator; our circuits hold and release it."""
+    runtime = wiring.build({**PLACE, **POWERTOOLS})
+    assert isinstance(runtime.ports.circuits, PowertoolsCircuits)
+    assert runtime.origins.powertools_circuits == {
+        "payments-breaker": ("payments-api",),
+        "old": ("payments-api", "mail"),
+    }
+
+
+@pytest.mark.parametrize("missing", sorted(POWERTOOLS))
+def test_powertools_needs_its_table_and_its_circuits(missing: str) -> None:
+    """One without the other would drive nothing, silently."""
+    with pytest.raises(SettingsError, match="set together") as caught:
+        wiring.build(PLACE | {name: value for name, value in POWERTOOLS.items() if name != missing})
+    assert caught.value.field == missing
