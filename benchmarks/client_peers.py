@@ -27,7 +27,7 @@ from hyx.circuitbreaker import consecutive_breaker
 from hyx.retry import retry as hyx_retry
 
 import flyball
-from flyball.call import Target
+from flyball.call import Call, Target
 from flyball.environment import Runtime
 from flyball.outcome import Outcome, Rejected
 from flyball.records import Document
@@ -36,7 +36,7 @@ from powertools_memory import MemoryPersistence
 
 BARE = "bare call"
 FLOOR = "floor: state, clock, outcome"
-CHECK = "flyball Target.begin + finish"
+CHECK = "flyball fast loop"
 GUARD = "flyball guard"
 POWERTOOLS = "Powertools circuit_breaker"
 TENACITY = "tenacity"
@@ -118,22 +118,30 @@ def floor_guard_async(function: Async) -> Async:
 
 
 def check_guard(function: Sync) -> Sync:
-    """The fast loop alone in the wrapper of the floor: circuit, throttle, budget, windows, counters."""
+    """The fast loop in the floor's wrapper, used as guards do: circuit, throttle, budget, windows, counts."""
     target, clock = Target("payments-api"), time.time
-    success = Outcome.SUCCESS
+    budget = target._budget
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> int:
         now_s = clock()
-        call = target.begin(now_s, 0.0)
-        if call.__class__ is Rejected:
-            raise RuntimeError("open")
+        if now_s < target.quiet_until_s:
+            budget.earned += 1
+            call = None
+        else:
+            call = target.begin(now_s, 0.0)
+            if call.__class__ is Rejected:
+                raise RuntimeError("open")
         try:
             result = function(*args, **kwargs)
         except Exception:
+            call = call or Call(target, None, False, -1)
             call.finish(Outcome.ERROR_FAST, now_s=now_s, draw=0.0, latency_ms=0.0)
             raise
-        call.finish(success, now_s=now_s, draw=0.0, latency_ms=0.0)
+        if call is None:
+            target.note_success(now_s, 0.0)
+        else:
+            call.finish(Outcome.SUCCESS, now_s=now_s, draw=0.0, latency_ms=0.0)
         return result
 
     return guarded
@@ -142,20 +150,28 @@ def check_guard(function: Sync) -> Sync:
 def check_guard_async(function: Async) -> Async:
     """The same, around an await."""
     target, clock = Target("payments-api"), time.time
-    success = Outcome.SUCCESS
+    budget = target._budget
 
     @wraps(function)
     async def guarded(*args: Any, **kwargs: Any) -> int:
         now_s = clock()
-        call = target.begin(now_s, 0.0)
-        if call.__class__ is Rejected:
-            raise RuntimeError("open")
+        if now_s < target.quiet_until_s:
+            budget.earned += 1
+            call = None
+        else:
+            call = target.begin(now_s, 0.0)
+            if call.__class__ is Rejected:
+                raise RuntimeError("open")
         try:
             result = await function(*args, **kwargs)
         except Exception:
+            call = call or Call(target, None, False, -1)
             call.finish(Outcome.ERROR_FAST, now_s=now_s, draw=0.0, latency_ms=0.0)
             raise
-        call.finish(success, now_s=now_s, draw=0.0, latency_ms=0.0)
+        if call is None:
+            target.note_success(now_s, 0.0)
+        else:
+            call.finish(Outcome.SUCCESS, now_s=now_s, draw=0.0, latency_ms=0.0)
         return result
 
     return guarded

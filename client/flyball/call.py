@@ -1,10 +1,9 @@
 """The fast loop without input and output: what one call may do, decided from numbers alone.
 
 A shell asks a `Target` to `begin` a call, makes the attempt, reports its outcome
-with `finish`, and waits as long as that says. The sync guard, the async guard
-and the closed-loop simulator are such shells, so all of them run this very code
-and no other. Nothing here sleeps, reads a clock, draws a random number, or
-raises because of what a target did.
+with `finish`, and waits as long as that says. The guards and the
+closed-loop simulator are such shells, so all of them run this very code and no
+other. Nothing here sleeps, reads a clock, draws, or raises for what a target did.
 
     call = target.begin(now_s, draw, deadline_s=..., idempotent=True)
     if isinstance(call, Rejected): give up, or use the fallback
@@ -15,8 +14,8 @@ raises because of what a target did.
 
 Order of the brakes, cheapest first: deadline, bulkhead, circuit, throttle, then
 per retry idempotence (K9), attempts, circuit again, deadline, budget. Here is
-what lets calls in; what becomes of them is in `flyball.calling`. Derivation of
-the defaults: docs/theory/control.md; terms: docs/glossary.md.
+what lets calls in; what becomes of them is in `flyball.calling`.
+Derivation of the defaults: docs/theory/control.md; terms: docs/glossary.md.
 """
 
 from __future__ import annotations
@@ -57,6 +56,7 @@ __all__ = [
 
 # When a call was shed, the ratio that shed it moves by the next slice of the window.
 SHED_RETRY_AFTER_S = 3.0
+_NOT_QUIET = -NEVER
 
 
 class Target:
@@ -65,6 +65,11 @@ class Target:
     Safe for use by several threads and tasks at once: a healthy call locks
     nothing, and an increment lost to another thread costs the counts accuracy,
     never a slot or a bound. Times are epoch seconds.
+
+    Before `quiet_until_s` a call meets nothing that could refuse it but its own
+    deadline, and holds nothing. Who sees that need not ask: credit the budget,
+    make the attempt, `note_success`; if it failed, make the `Call` then. The
+    effect is that of `begin` and `finish`, to the last count.
     """
 
     __slots__ = (
@@ -81,6 +86,7 @@ class Target:
         "function",
         "name",
         "params",
+        "quiet_until_s",
         "revision",
         "slow_ms",
     )
@@ -106,6 +112,7 @@ class Target:
         self._obey_limits(params)
         self._max_attempts = params.retry.max_attempts
         self._warm = False
+        self.quiet_until_s = _NOT_QUIET
 
     # --- what the slow loop says ------------------------------------------------------
 
@@ -121,6 +128,7 @@ class Target:
         self._published = clip_params(params)
         self._breaker.see()
         self._obey_params()
+        self._disturb()
         return True
 
     def _obey_params(self) -> None:
@@ -162,27 +170,34 @@ class Target:
         if circuit is None:
             return False
         ours = circuit.target == self.name and circuit.function in (FLEET, self.function)
-        return (ours or is_kill_switch(circuit)) and self._breaker.publish(clip_circuit(circuit))
+        if not (ours or is_kill_switch(circuit)) or not self._breaker.publish(clip_circuit(circuit)):
+            return False
+        self._disturb()
+        return True
 
     def hold(self, state: CircuitState | None) -> CircuitState | None:
         """Force a state in this environment, over everything published; None lets go. Returns the last hold.
 
-        For tests and for an embedding that has its own kill switch. Only the
-        two forced states mean anything more than what the breaker would do.
+        For tests and embeddings with their own kill switch. Only the two forced states mean
+        anything more than what the breaker would do.
         """
-        return self._breaker.hold(state)
+        before = self._breaker.hold(state)
+        self._disturb()
+        return before
 
     def begin_blind(self, now_s: float) -> None:
         """Refuse calls until something is known (a document, a circuit, or `see`), then act on that.
 
-        For dependencies to which a call made blindly is worse than none. Ends by
-        itself: after `breaker.EXPIRED_PROBE_S` seconds calls pass as probes.
+        For dependencies to which a blind call is worse than none. Ends by itself:
+        after `breaker.EXPIRED_PROBE_S` seconds calls pass as probes.
         """
         self._breaker.begin_blind(now_s)
+        self._disturb()
 
     def see(self) -> None:
         """End `begin_blind`: the store answered, if only that nothing was published."""
         self._breaker.see()
+        self._disturb()
 
     def renew(self) -> None:
         """Begin anew what must not be had twice: this process is a copy, by fork or from a snapshot.
@@ -201,11 +216,13 @@ class Target:
         self._budget.renew(self._lock)
         if self._bulkhead is not None:
             self._bulkhead.renew()
+        self._disturb()
 
     def watch(self) -> None:
         """Collect changes of the circuit state for `take_changes`."""
         if self._breaker.changes is None:
             self._breaker.changes = []
+        self._disturb()
 
     def take_changes(self) -> list[Change]:
         """Return the changes since the last time, oldest first: state before, after, and who decided."""
@@ -217,6 +234,21 @@ class Target:
     def _refresh(self, now_s: float) -> None:
         self._breaker.refresh(now_s)
         self._obey_params()
+        self._disturb()
+
+    def _disturb(self) -> None:
+        """Something changed: the next call must ask. Under the lock, so that `_calm` cannot overlook it."""
+        with self._lock:
+            self.quiet_until_s = _NOT_QUIET
+
+    def _calm(self) -> None:
+        """Find out until when calls need not ask."""
+        with self._lock:
+            breaker = self._breaker
+            asking = breaker.gated or self._bulkhead is not None
+            watched = breaker.changes is not None  # hooks hear of changes at the next call's begin
+            sheds = self._throttle_window.timeouts >= MIN_TIMEOUTS
+            self.quiet_until_s = _NOT_QUIET if asking or watched or sheds else breaker.recheck_s
 
     def _window_for_throttle(self, params: TargetParams) -> Window:
         same = params.throttle.window_s == params.breaker.window_s
@@ -267,12 +299,14 @@ class Target:
 
         Args:
             now_s: Epoch seconds.
-            draw: Uniform in [0, 1); decides probing and shedding. Not looked at
-                while the target is healthy (see `needs_draw`).
+            draw: Uniform in [0, 1); decides probing and shedding, if `needs_draw`.
             deadline_s: The moment, on the clock of `now_s`, after which no
                 answer is of use; None if there is none.
             idempotent: Whether the call may be repeated at all.
         """
+        if now_s < self.quiet_until_s and (deadline_s is None or now_s < deadline_s):
+            self._budget.earned += 1
+            return Call(self, deadline_s, idempotent, -1)
         breaker = self._breaker
         if now_s >= breaker.recheck_s:
             self._refresh(now_s)
@@ -282,6 +316,7 @@ class Target:
             return self._begin_held(now_s, draw, deadline_s, idempotent)
         if self._throttle_window.timeouts >= MIN_TIMEOUTS and self._sheds(now_s, draw):
             return self._reject(RejectReason.SHED, SHED_RETRY_AFTER_S)
+        self._calm()
         self._budget.earned += 1
         return Call(self, deadline_s, idempotent, -1)
 
@@ -320,6 +355,18 @@ class Target:
             or self._throttle_window.timeouts >= MIN_TIMEOUTS
         )
 
+    def note_success(self, now_s: float, latency_ms: float) -> None:
+        """Count a call that is over: its first attempt was good, faster than `slow_ms`, and held nothing."""
+        self._warm = True
+        counters, window = self.counters, self._window
+        counters.latencies_ms.append(latency_ms)
+        if now_s >= window.until_s:
+            window.advance(now_s)
+        window.calls_now += 1
+        if self._throttle_window is not window:
+            self._note_for_throttle(Outcome.SUCCESS, now_s)
+        counters.requests += 1
+
     def _note(self, outcome: Outcome, slow: bool, now_s: float, draw: float) -> None:
         """Put a first attempt into the windows; if it failed or was slow, ask the breaker what that means."""
         window = self._window
@@ -336,6 +383,7 @@ class Target:
             self._note_for_throttle(outcome, now_s)
         if slow or outcome in (Outcome.TIMEOUT, Outcome.ERROR_FAST):
             self._breaker.consider(now_s, draw)
+            self._disturb()
 
     def _note_for_throttle(self, outcome: Outcome, now_s: float) -> None:
         window = self._throttle_window
@@ -344,22 +392,6 @@ class Target:
         window.calls_now += 1
         if outcome == Outcome.TIMEOUT:
             window.note_timeout()
-
-    def _count(self, first: Outcome | None, last: Outcome | None, attempts: int) -> None:
-        """Count a call that is over, with the outcome of its first and last attempt."""
-        counters = self.counters
-        counters.requests += 1
-        counters.retries += attempts - 1
-        if first == Outcome.TIMEOUT:
-            counters.timeouts += 1
-        elif first == Outcome.THROTTLE:
-            counters.throttles += 1
-        elif first == Outcome.ERROR_FAST:
-            counters.errors_fast += 1
-        if last == Outcome.PERMANENT:
-            counters.errors_permanent += 1
-        elif last is not None and Outcome.SUCCESS < last < Outcome.PERMANENT:
-            counters.request_failures += 1
 
     def _reject(self, reason: RejectReason, retry_after_s: float, place: Place | None = None) -> Rejected:
         if place is not None:

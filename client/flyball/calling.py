@@ -77,23 +77,16 @@ class Call:
         if self._over:
             raise RuntimeError(f"this call of {self._target.name!r} is over: begin another one")
         target = self._target
+        if not (outcome or self._held or self._first is not None or latency_ms >= target.slow_ms):
+            self._over = True
+            target.note_success(now_s, latency_ms)
+            return None
         target._warm = True
-        counters = target.counters
-        counters.latencies_ms.append(latency_ms)
+        target.counters.latencies_ms.append(latency_ms)
         if outcome:
             slow = outcome == Outcome.TIMEOUT and latency_ms >= target.slow_ms
             return self._finish_failed(outcome, slow, now_s, draw, retry_after_s)
-        if self._held or self._first is not None or latency_ms >= target.slow_ms:
-            self._finish_well(latency_ms >= target.slow_ms, now_s, draw)
-            return None
-        window = target._window
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        window.calls_now += 1
-        if target._throttle_window is not window:
-            target._note_for_throttle(outcome, now_s)
-        counters.requests += 1
-        self._over = True
+        self._finish_well(latency_ms >= target.slow_ms, now_s, draw)
         return None
 
     def abandon(self) -> None:
@@ -169,12 +162,13 @@ class Call:
         self._over = True
         target = self._target
         if attempts > 0:
-            target._count(self._first, outcome, attempts)
+            target.counters.count(self._first, outcome, attempts)
         if self._probe >= 0:
             good = None
             if outcome is not None and outcome < Outcome.PERMANENT:
                 good = outcome == Outcome.SUCCESS and not slow
             target._breaker.release(self._probe, good, now_s=now_s, draw=draw)
+            target._disturb()
 
 
 class HeldCall(Call):

@@ -3,6 +3,7 @@
 It listens where the guards and the fast loop meet (`Target.begin`,
 `Call.finish`, `Call.abandon`), and only while somebody does: the methods are
 exchanged when the first block is entered and come back when the last is left.
+Meanwhile no target is quiet, so that no guard passes by them.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class Captured:
 _lock = allocate_lock()
 _listening: tuple[Captured, ...] = ()
 _begin, _finish, _abandon = Target.begin, Call.finish, Call.abandon
+_quiet_until_s: Any = Target.__dict__["quiet_until_s"]  # the slot
+_never_quiet = property(lambda _target: float("-inf"), _quiet_until_s.__set__)
 
 
 def _heard_begin(target: Target, *args: Any, **kwargs: Any) -> Call | Rejected:
@@ -133,6 +136,7 @@ def _listen(listening: tuple[Captured, ...]) -> None:
         (Target, "begin", _begin, _heard_begin),
         (Call, "finish", _finish, _heard_finish),
         (Call, "abandon", _abandon, _heard_abandon),
+        (Target, "quiet_until_s", _quiet_until_s, _never_quiet),
     ):
         setattr(owner, name, heard if listening else plain)
 

@@ -19,12 +19,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from flyball.breaker import NEVER
 from flyball.call import Target
 from flyball.clock import Clock, SystemClock
 from flyball.copies import watch_for_copies
 from flyball.errors import SettingsError
 from flyball.records import Circuit, Document, is_kill_switch
 from flyball.sources import (
+    STALE,
     AgentDocuments,
     Cached,
     CircuitSource,
@@ -33,7 +35,6 @@ from flyball.sources import (
     cached_circuits,
     cached_document,
 )
-from flyball.telemetry import flush
 
 TYPE_CHECKING = False  # type checkers take this name for true; nothing is loaded for them here
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Runtime:
         "clock",
         "deadline_s",
         "faults",
+        "fresh_from_s",
+        "fresh_monotonic_s",
+        "fresh_until_s",
         "function",
         "hooks",
         "off",
@@ -121,6 +125,8 @@ class Runtime:
             self._circuits = cached_circuits(circuits, lambda: tuple(self.targets), function)
         self._flush_write = write
         self._flush_at_s: float | None = None
+        # Nothing is due while fresh_from_s <= wall < fresh_until_s and monotonic < fresh_monotonic_s.
+        self.fresh_from_s, self.fresh_until_s, self.fresh_monotonic_s = STALE
         watch_for_copies(self)
 
     def target(self, name: str) -> Target:
@@ -132,6 +138,7 @@ class Runtime:
                 target.watch()
             if self._circuits is not None:
                 self._circuits.expire()
+                self._look_again()
                 for circuit in self._circuits.value or ():  # the kill switch holds until then
                     target.apply_circuit(circuit)
             self._apply_document(target)
@@ -185,6 +192,35 @@ class Runtime:
             target.renew()
             if target.name in self._blind and not self.knows:
                 target.begin_blind(now_s)
+        self._look_again()
+
+    def see_to(self, wall_s: float, monotonic_s: float) -> float:
+        """Do what is due, reads and flush; returns epoch seconds after it.
+
+        Also finds out until when nothing will be due: one window for both caches
+        and the flush, so that a healthy call pays comparisons with both clocks
+        and calls nothing (K6).
+        """
+        now_s = self.clock.wall_s() if self.poll(wall_s, monotonic_s) else wall_s
+        self.flush_if_due(now_s)
+        window = self._window()
+        self.fresh_from_s, self.fresh_until_s, self.fresh_monotonic_s = window
+        if self._window() != window:  # another thread changed something before it could be forgotten
+            self._look_again()
+        return now_s
+
+    def _window(self) -> tuple[float, float, float]:
+        flush_at_s = self._flush_at_s
+        if flush_at_s is None:
+            return STALE
+        windows = [(flush_at_s - 2.0 * FLUSH_S, flush_at_s, NEVER)]
+        windows += [cached.fresh() for cached in (self._document, self._circuits) if cached is not None]
+        begins, ends, monotonic_ends = zip(*windows, strict=True)
+        return max(begins), min(ends), min(monotonic_ends)
+
+    def _look_again(self) -> None:
+        """Forget until when nothing is due: that has changed."""
+        self.fresh_from_s, self.fresh_until_s, self.fresh_monotonic_s = STALE
 
     def poll(self, wall_s: float, monotonic_s: float) -> bool:
         """Bring what is published up to date if that is due; True if there was a read (time passed)."""
@@ -215,6 +251,9 @@ class Runtime:
         """Write the metrics of all targets now; returns the number of lines. Never raises an OSError."""
         now_s = self.clock.wall_s()
         self._flush_at_s = now_s + FLUSH_S
+        self._look_again()
+        from flyball.telemetry import flush  # after the first calls, not before them
+
         lines = 0
         for target in list(self.targets.values()):
             counters = target.counters

@@ -24,10 +24,12 @@ Memory = list[tuple[object, dict[str, tuple[Any, Any]]]]
 
 # Of a Runtime only what aids replace.
 _REPLACED = frozenset({"clock", "sleep", "async_sleep", "_flush_write"})
-# Counts are history, not state; and what calls under way will give back must be there to be given back.
+# Counts are history, not state; what calls under way will give back must be there to be given back; and
+# what a call finds out, the next one finds out again.
 _KEPT = frozenset(
     {
         ("Target", "counters"),
+        ("Target", "quiet_until_s"),
         ("Breaker", "changes"),
         ("Breaker", "generation"),
         ("Breaker", "_probes"),

@@ -10,6 +10,8 @@ from collections import deque
 from enum import IntEnum
 from typing import NamedTuple
 
+TYPE_CHECKING = False
+
 # Latencies kept between two flushes; older ones give way. Ten EMF documents' worth.
 LATENCIES_MAX = 1_000
 
@@ -72,7 +74,32 @@ class Counters:
         self.request_failures = 0
         self.short_circuited = 0
         self.fallbacks = 0
-        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_MAX)  # of attempts, oldest first
+
+    if TYPE_CHECKING:
+        latencies_ms: deque[float]  # of attempts, oldest first
+    else:
+
+        def __getattr__(self, name: str) -> deque[float]:
+            """Make the latencies at their first use: even an empty deque weighs more than a target."""
+            if name != "latencies_ms":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self.latencies_ms = deque(maxlen=LATENCIES_MAX)
+            return self.latencies_ms
+
+    def count(self, first: Outcome | None, last: Outcome | None, attempts: int) -> None:
+        """Count a call that is over, with the outcome of its first and last attempt."""
+        self.requests += 1
+        self.retries += attempts - 1
+        if first == Outcome.TIMEOUT:
+            self.timeouts += 1
+        elif first == Outcome.THROTTLE:
+            self.throttles += 1
+        elif first == Outcome.ERROR_FAST:
+            self.errors_fast += 1
+        if last == Outcome.PERMANENT:
+            self.errors_permanent += 1
+        elif last is not None and Outcome.SUCCESS < last < Outcome.PERMANENT:
+            self.request_failures += 1
 
     @property
     def empty(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 SCHEMA_VERSION = 1
 # AppConfig would take 2 MB; a client parses the document in its hot environment,
@@ -111,6 +111,8 @@ class TargetParams(NamedTuple):
     breaker: BreakerParams = BreakerParams()
     bulkhead: BulkheadParams = BulkheadParams()
 
+
+Section = TypeVar("Section", RetryParams, ThrottleParams, BreakerParams, BulkheadParams)
 
 _JITTERS: dict[str, Jitter] = {jitter.value: jitter for jitter in Jitter}
 # Compiled-in defaults: what a client uses when nothing was ever received.
@@ -260,19 +262,24 @@ def clip(value: float, *, section: str, field: str) -> float:
 def clip_params(params: TargetParams) -> TargetParams:
     """Return the parameters that a client obeys: each number inside BOUNDS, counts as integers (K10).
 
-    A jitter that is none is the compiled-in one.
+    A jitter that is none is the compiled-in one. What needs no clipping is returned
+    itself, so that targets with the same parameters share them.
     """
-    word: object = params.retry.jitter
-    jitter = _JITTERS.get(word) if isinstance(word, str) else None
-    return TargetParams(
-        retry=RetryParams(
-            **_clipped("retry", params.retry),
-            jitter=DEFAULT_PARAMS.retry.jitter if jitter is None else jitter,
-        ),
-        throttle=ThrottleParams(**_clipped("throttle", params.throttle)),
-        breaker=BreakerParams(**_clipped("breaker", params.breaker)),
-        bulkhead=BulkheadParams(**_clipped("bulkhead", params.bulkhead)),
+    retry = _clipped("retry", params.retry)
+    word: object = retry.jitter
+    jitter = DEFAULT_PARAMS.retry.jitter
+    if isinstance(word, str):
+        jitter = _JITTERS.get(word, jitter)
+    if jitter is not word:
+        retry = retry._replace(jitter=jitter)
+    clipped = TargetParams(
+        retry,
+        _clipped("throttle", params.throttle),
+        _clipped("breaker", params.breaker),
+        _clipped("bulkhead", params.bulkhead),
     )
+    same = all(section is given for section, given in zip(clipped, params, strict=True))
+    return params if same else clipped
 
 
 def clip_circuit(circuit: Circuit) -> Circuit:
@@ -286,11 +293,13 @@ def clip_circuit(circuit: Circuit) -> Circuit:
     )
 
 
-def _clipped(
-    section: str, record: RetryParams | ThrottleParams | BreakerParams | BulkheadParams
-) -> dict[str, Any]:
-    return {
-        field: int(number) if field in INTEGER_FIELDS else float(number)
-        for field in BOUNDS[section]
-        for number in (clip(getattr(record, field), section=section, field=field),)
-    }
+def _clipped(section: str, record: Section) -> Section:
+    """Return `record` inside its bounds: itself if it is, for what needs no change stays the same object."""
+    changed: dict[str, Any] = {}
+    for field in BOUNDS[section]:
+        given = getattr(record, field)
+        number = clip(given, section=section, field=field)
+        number = int(number) if field in INTEGER_FIELDS else float(number)
+        if number is not given:
+            changed[field] = number
+    return record._replace(**changed) if changed else record

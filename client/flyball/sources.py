@@ -19,7 +19,6 @@ from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from flyball.document import decode_document
 from flyball.errors import ContractError, SourceError
 from flyball.records import DOCUMENT_BYTES_MAX, FLEET, Circuit, Document, is_kill_switch
 
@@ -31,6 +30,8 @@ BACKOFF_S = 1.0  # first pause after a failed read; doubles
 BACKOFF_MAX_S = 60.0
 # Environments started together must not ask together: up to a tenth later.
 AGE_JITTER = 0.1
+# Of no time at all.
+STALE = (float("inf"), float("-inf"), float("-inf"))
 AGENT_PORT = 2772
 AGENT_TIMEOUT_S = 0.5
 
@@ -107,6 +108,16 @@ class Cached(Generic[T]):
             return True
         interval_s = self._interval_s
         return not (0.0 <= wall_s - read_at_s < interval_s and monotonic_s - self._monotonic_s < interval_s)
+
+    def fresh(self) -> tuple[float, float, float]:
+        """Return (a, b, c): `due` is false while a <= wall < b and monotonic < c, if nothing happens.
+
+        To a rounding of microseconds, for whoever must not pay two calls to be told the same.
+        """
+        read_at_s, interval_s = self._wall_s, self._interval_s
+        if read_at_s is None:
+            return STALE
+        return read_at_s, read_at_s + interval_s, self._monotonic_s + interval_s
 
     def expire(self) -> None:
         """Make the next `due` true: what is to be read has changed."""
@@ -207,6 +218,14 @@ class StaticCircuits:
         ]
 
 
+def _decoded(data: bytes) -> Document | None:
+    if not data:
+        return None
+    from flyball.document import decode_document  # not before there is one: a cold start waits for imports
+
+    return decode_document(data)
+
+
 class FileDocuments:
     """A document in a file, as in a container image or the Agent's local development mode."""
 
@@ -222,7 +241,7 @@ class FileDocuments:
                 data = file.read(DOCUMENT_BYTES_MAX + 1)
         except OSError as cause:
             raise SourceError(f"cannot read {self._path}: {cause}", source="file") from cause
-        return decode_document(data) if data else None
+        return _decoded(data)
 
 
 class EnvironmentDocuments:
@@ -236,7 +255,7 @@ class EnvironmentDocuments:
     def read(self) -> Document | None:
         """Return the document; None if the variable is absent or empty."""
         text = os.environ.get(self._variable, "")
-        return decode_document(text.encode(errors="replace")) if text else None
+        return _decoded(text.encode(errors="replace"))
 
 
 class AgentDocuments:
@@ -286,4 +305,4 @@ class AgentDocuments:
             connection.close()
         if status not in (200, 204):
             raise SourceError(f"the AppConfig Agent answers {status} for {self._path}", source="agent")
-        return decode_document(data) if data else None
+        return _decoded(data)

@@ -59,6 +59,7 @@ def _target_layer(shared: Runtime, target: Target, put_on: Callable[[], object])
         with layer(target, put_on):
             yield
     finally:
+        target._disturb()
         # What was published meanwhile was not obeyed, or was forgotten with the block.
         shared._apply_document(target)
         published = None if shared._circuits is None else shared._circuits.value

@@ -13,9 +13,11 @@ nothing can be said about them any more.
 from __future__ import annotations
 
 from _thread import RLock
+from collections.abc import Sequence
 
 # Ten slices: the length is exact to 10 %, as in Linkerd's breaker.
 BUCKETS = 10
+_NOTHING = ((0, 0, 0, 0, 0),) * BUCKETS  # shared by all windows that have no past
 
 
 class Window:
@@ -59,7 +61,7 @@ class Window:
         self.shed = 0
         self.slow = 0  # whatever else they were
         self._now = [0, 0, 0, 0]  # failures, time-outs, shed, slow of the current slice
-        self._past = [(0, 0, 0, 0, 0)] * BUCKETS
+        self._past: Sequence[tuple[int, int, int, int, int]] = _NOTHING
         self._slot = 0
 
     def renew(self, lock: RLock) -> None:
@@ -123,12 +125,15 @@ class Window:
 
     def _close_slice(self) -> None:
         failures, timeouts, shed, slow = self._now
-        self._past[self._slot] = (self.calls_now, failures, timeouts, shed, slow)
+        past = self._past
+        if not isinstance(past, list):
+            past = self._past = list(past)
+        past[self._slot] = (self.calls_now, failures, timeouts, shed, slow)
         self._slot = (self._slot + 1) % BUCKETS
         self.calls_now = 0
         self._now = [0, 0, 0, 0]
-        _, failures, timeouts, shed, slow = self._past[self._slot]
-        self._past[self._slot] = (0, 0, 0, 0, 0)
+        _, failures, timeouts, shed, slow = past[self._slot]
+        past[self._slot] = _NOTHING[0]
         self.failures -= failures
         self.timeouts -= timeouts
         self.shed -= shed

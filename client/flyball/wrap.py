@@ -14,7 +14,6 @@ from types import CoroutineType
 from typing import Any, NoReturn
 
 from flyball.call import Call, Target
-from flyball.classify import classify
 from flyball.environment import Runtime
 from flyball.errors import BulkheadFull, CircuitOpenError, DeadlineExceeded, RejectedError, ShedError
 from flyball.outcome import Outcome, Rejected, RejectReason
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from flyball.idempotency import Key
 
 Kinds = tuple[type[BaseException], ...]
+# A call that was begun without asking: on the wall clock, on the monotonic one, and its deadline.
+Unasked = tuple[float, float, float | None]
+_ASKED: Unasked = (0.0, 0.0, None)  # stands for it where it was asked; not looked at
 
 _SUCCESS = Outcome.SUCCESS
 # Of code objects; the inspect module would be a dozen imports.
@@ -56,10 +58,10 @@ class Site:
         """Bring what is published up to date if that is due, and ask for a call."""
         shared, target = self.runtime, self.target
         clock = shared.clock
-        now_s = clock.wall_s()
-        if shared.poll(now_s, clock.monotonic_s()):
-            now_s = clock.wall_s()
-        shared.flush_if_due(now_s)
+        now_s, monotonic_s = clock.wall_s(), clock.monotonic_s()
+        fresh = shared.fresh_from_s <= now_s < shared.fresh_until_s and monotonic_s < shared.fresh_monotonic_s
+        if not fresh:
+            now_s = shared.see_to(now_s, monotonic_s)
         draw = clock.draw() if target.needs_draw else 0.0
         call = target.begin(now_s, draw, deadline_s=shared.deadline_s, idempotent=idempotent)
         if shared.hooks is not None:
@@ -68,6 +70,8 @@ class Site:
 
     def failed(self, call: Call, error: Exception, begun_s: float) -> float | None:
         """Report a failed attempt; seconds to wait, or None: the call is over."""
+        from flyball.classify import classify  # many an environment never sees a failure
+
         now_s = self.runtime.clock.wall_s()
         outcome, retry_after_s = classify(error, on=self.on, ignore=self.ignore, now_s=now_s)
         wait_s = self.ended(call, outcome, begun_s, retry_after_s)
@@ -133,6 +137,42 @@ class Plan(Site):
         self.idempotent = idempotent
         self.key = key
 
+    @property
+    def plain(self) -> bool:
+        """Whether an attempt needs nothing of its `Call`: neither key nor time-out."""
+        return self.key is None and not self.timeout
+
+    def attempt(self) -> Callable[..., Any]:
+        """What the next attempt calls: the function, or faults around it."""
+        faults = self.runtime.faults
+        return (
+            self.function if faults is None else faults.around(self.function, self.target.name, self.timeout)
+        )
+
+    def attempt_async(self) -> Callable[..., Any]:
+        """The same for an `async def`."""
+        faults = self.runtime.faults
+        if faults is None:
+            return self.function
+        return faults.around_async(self.function, self.target.name, self.timeout)
+
+    def late(self, deadline_s: float | None) -> Call:
+        """The call that was begun without asking, now that it is needed."""
+        return Call(self.target, deadline_s, self.idempotent, -1)
+
+    def over(self, now_s: float, begun_s: float, deadline_s: float | None) -> None:
+        """Report the good attempt of a call that was begun without asking, at `now_s` and `begun_s`.
+
+        The wall clock is not read again: what passed since is taken from the other one.
+        """
+        target = self.target
+        passed_s = self.runtime.clock.monotonic_s() - begun_s
+        latency_ms = passed_s * 1_000.0
+        if latency_ms < target.slow_ms:
+            target.note_success(now_s + passed_s, latency_ms)
+        else:
+            self.succeeded(self.late(deadline_s), begun_s)
+
     def told(self, call: Call, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments of this attempt."""
         if not self.timeout:
@@ -143,6 +183,8 @@ class Plan(Site):
         """Whether the fallback answers for this last error: only for the target's own failures."""
         if self.fallback is None:
             return False
+        from flyball.classify import classify
+
         return classify(error, on=self.on, ignore=self.ignore).outcome < Outcome.PERMANENT
 
     def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -154,58 +196,96 @@ class Plan(Site):
 
 def sync_wrapper(plan: Plan) -> Callable[..., Any]:
     """Return the guarded form of a plain function."""
-    function = plan.function
-    shared = plan.runtime
+    function, shared, target = plan.function, plan.runtime, plan.target
+    budget, plain = target._budget, plan.plain
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if shared.off:
             return function(*args, **kwargs)
+        # In line, and the same in `async_wrapper`: a healthy call pays for every frame.
+        clock, deadline_s = shared.clock, shared.deadline_s
+        now_s, begun_s = clock.wall_s(), clock.monotonic_s()
+        if (
+            plain
+            and now_s < target.quiet_until_s
+            and shared.fresh_from_s <= now_s < shared.fresh_until_s
+            and begun_s < shared.fresh_monotonic_s
+            and shared.faults is None
+            and (deadline_s is None or now_s < deadline_s)
+        ):
+            budget.earned += 1
+            return _run(plan, (now_s, begun_s, deadline_s), args, kwargs, kwargs)
         repeatable, handed = plan.idempotent, kwargs
         if plan.key is not None:
             repeatable, handed = plan.key.read(args, kwargs)
         call = plan.begin(repeatable)
-        if call.__class__ is Rejected:
+        if isinstance(call, Rejected):
             if plan.fallback is not None:
                 return plan.fall_back(args, kwargs)
             plan.refuse(call)
-        assert isinstance(call, Call)  # noqa: S101 - for the type checker
-        try:
-            while True:
-                begun_s = shared.clock.monotonic_s()
-                try:
-                    attempt = function
-                    if shared.faults is not None:
-                        attempt = shared.faults.around(function, plan.target.name, plan.timeout)
-                    result = attempt(*args, **plan.told(call, handed))
-                except Exception as error:
-                    wait_s = plan.failed(call, error, begun_s)
-                    if wait_s is None:
-                        if plan.falls_back_on(error):
-                            return plan.fall_back(args, kwargs)
-                        raise
-                else:
-                    if result.__class__ is CoroutineType:
-                        # A plain function that returns a coroutine: nothing has been asked yet.
-                        return _run_async(plan, call, args, kwargs, handed, result)
-                    plan.succeeded(call, begun_s)
-                    return result
-                shared.sleep(wait_s)
-        except BaseException:
-            call.abandon()  # frees a probe's slot if no verdict was reached; else it does nothing
-            raise
+        return _run(plan, call, args, kwargs, handed)
 
     return guarded
 
 
+def _run(
+    plan: Plan, begin: Call | Unasked, args: tuple[Any, ...], kwargs: dict[str, Any], handed: dict[str, Any]
+) -> Any:
+    """Make the attempts of a call with `handed`; if it was begun unasked, its `Call` is made when needed."""
+    call, (now_s, begun_s, deadline_s) = (None, begin) if isinstance(begin, tuple) else (begin, _ASKED)
+    try:
+        while True:
+            try:
+                if call is None:
+                    result = plan.function(*args, **kwargs)
+                else:
+                    begun_s = plan.runtime.clock.monotonic_s()
+                    result = plan.attempt()(*args, **plan.told(call, handed))
+            except Exception as error:
+                call = call or plan.late(deadline_s)
+                wait_s = plan.failed(call, error, begun_s)
+                if wait_s is None:
+                    if plan.falls_back_on(error):
+                        return plan.fall_back(args, kwargs)
+                    raise
+            else:
+                if result.__class__ is CoroutineType:
+                    # A plain function that returns a coroutine: nothing has been asked yet.
+                    return _run_async(plan, call or plan.late(deadline_s), args, kwargs, handed, result)
+                if call is None:
+                    plan.over(now_s, begun_s, deadline_s)
+                else:
+                    plan.succeeded(call, begun_s)
+                return result
+            plan.runtime.sleep(wait_s)
+    except BaseException:
+        if call is not None:
+            call.abandon()  # frees a probe's slot if no verdict was reached; else it does nothing
+        raise
+
+
 def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return the guarded form of an `async def`."""
-    function = plan.function
+    function, shared, target = plan.function, plan.runtime, plan.target
+    budget, plain = target._budget, plan.plain
 
     @wraps(function)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        if plan.runtime.off:
+        if shared.off:
             return await function(*args, **kwargs)
+        clock, deadline_s = shared.clock, shared.deadline_s
+        now_s, begun_s = clock.wall_s(), clock.monotonic_s()
+        if (
+            plain
+            and now_s < target.quiet_until_s
+            and shared.fresh_from_s <= now_s < shared.fresh_until_s
+            and begun_s < shared.fresh_monotonic_s
+            and shared.faults is None
+            and (deadline_s is None or now_s < deadline_s)
+        ):
+            budget.earned += 1
+            return await _run_async(plan, (now_s, begun_s, deadline_s), args, kwargs, kwargs, None)
         repeatable, handed = plan.idempotent, kwargs
         if plan.key is not None:
             repeatable, handed = plan.key.read(args, kwargs)
@@ -221,37 +301,42 @@ def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
 
 async def _run_async(
     plan: Plan,
-    call: Call,
+    begin: Call | Unasked,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     handed: dict[str, Any],
     begun: Awaitable[Any] | None,
 ) -> Any:
-    """Await the attempts of a call, made with `handed`; `begun` is the first, if it exists already."""
-    shared = plan.runtime
+    """Await the attempts of a call as `_run` makes them; `begun` is the first, if it exists already."""
+    call, (now_s, begun_s, deadline_s) = (None, begin) if isinstance(begin, tuple) else (begin, _ASKED)
     try:
         while True:
-            begun_s = shared.clock.monotonic_s()
             try:
-                if begun is None:
-                    attempt = plan.function
-                    if shared.faults is not None:
-                        attempt = shared.faults.around_async(attempt, plan.target.name, plan.timeout)
-                    begun = attempt(*args, **plan.told(call, handed))
-                result = await begun
+                if call is None:
+                    result = await plan.function(*args, **kwargs)
+                else:
+                    begun_s = plan.runtime.clock.monotonic_s()
+                    if begun is None:
+                        begun = plan.attempt_async()(*args, **plan.told(call, handed))
+                    result = await begun
             except Exception as error:
+                call = call or plan.late(deadline_s)
                 wait_s = plan.failed(call, error, begun_s)
                 if wait_s is None:
                     if plan.falls_back_on(error):
                         return await resolved(plan.fall_back(args, kwargs))
                     raise
             else:
-                plan.succeeded(call, begun_s)
+                if call is None:
+                    plan.over(now_s, begun_s, deadline_s)
+                else:
+                    plan.succeeded(call, begun_s)
                 return result
             begun = None
-            await resolved(shared.async_sleep(wait_s))
+            await resolved(plan.runtime.async_sleep(wait_s))
     except BaseException:
-        call.abandon()
+        if call is not None:
+            call.abandon()
         raise
 
 
