@@ -181,6 +181,8 @@ class GuardedTarget:
             function: When used without brackets.
             fallback: Called with the same arguments instead of raising, when the
                 call is not made or its last attempt failed by the target's fault.
+                If it names a keyword-only parameter `error`, it is told why: a
+                CircuitOpenError with its `retry_after_s`, or the last error.
             timeout: Name of the keyword argument through which the function
                 receives the attempt's time-out in seconds; "" = it is not told.
             idempotent: Overrides the target's declaration for this function.

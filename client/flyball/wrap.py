@@ -108,17 +108,21 @@ class Site:
         if shared.hooks is not None:
             shared.hooks.drain(self.target)
 
-    def refuse(self, rejected: Rejected) -> NoReturn:
-        """Raise what says that a call was not made, and why."""
+    def refusal(self, rejected: Rejected) -> Exception:
+        """Return the error that says that a call was not made, and why."""
         kind, why = REJECTIONS[rejected.reason]
         name = self.target.name
-        raise kind(f"{name!r} was not called: {why}", target=name, retry_after_s=rejected.retry_after_s)
+        return kind(f"{name!r} was not called: {why}", target=name, retry_after_s=rejected.retry_after_s)
+
+    def refuse(self, rejected: Rejected) -> NoReturn:
+        """Raise what says that a call was not made, and why."""
+        raise self.refusal(rejected)
 
 
 class Plan(Site):
     """What one guarded function needs, bound once at decoration."""
 
-    __slots__ = ("fallback", "function", "idempotent", "key", "timeout")
+    __slots__ = ("fallback", "function", "idempotent", "key", "tells", "timeout")
 
     def __init__(
         self,
@@ -133,6 +137,7 @@ class Plan(Site):
         super().__init__(site.runtime, site.target, site.on, site.ignore)
         self.function = function
         self.fallback = fallback
+        self.tells = fallback is not None and _wants_error(fallback)
         self.timeout = timeout
         self.idempotent = idempotent
         self.key = key
@@ -187,11 +192,22 @@ class Plan(Site):
 
         return classify(error, on=self.on, ignore=self.ignore).outcome < Outcome.PERMANENT
 
-    def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Answer by the fallback."""
+    def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
+        """Answer by the fallback; it is told why, if it names a keyword `error`."""
         assert self.fallback is not None  # noqa: S101 - callers have asked
         self.target.counters.fallbacks += 1
+        if self.tells:
+            return self.fallback(*args, **kwargs, error=error)
         return self.fallback(*args, **kwargs)
+
+
+def _wants_error(fallback: Callable[..., Any]) -> bool:
+    """Whether a fallback names `error` as a keyword-only parameter: positions are the call's own."""
+    code = getattr(getattr(fallback, "__func__", fallback), "__code__", None)
+    if code is None:
+        return False
+    first = code.co_argcount
+    return "error" in code.co_varnames[first : first + code.co_kwonlyargcount]
 
 
 def sync_wrapper(plan: Plan) -> Callable[..., Any]:
@@ -222,7 +238,7 @@ def sync_wrapper(plan: Plan) -> Callable[..., Any]:
         call = plan.begin(repeatable)
         if isinstance(call, Rejected):
             if plan.fallback is not None:
-                return plan.fall_back(args, kwargs)
+                return plan.fall_back(args, kwargs, plan.refusal(call))
             plan.refuse(call)
         return _run(plan, call, args, kwargs, handed)
 
@@ -247,7 +263,7 @@ def _run(
                 wait_s = plan.failed(call, error, begun_s)
                 if wait_s is None:
                     if plan.falls_back_on(error):
-                        return plan.fall_back(args, kwargs)
+                        return plan.fall_back(args, kwargs, error)
                     raise
             else:
                 if result.__class__ is CoroutineType:
@@ -292,7 +308,7 @@ def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
         call = plan.begin(repeatable)
         if isinstance(call, Rejected):
             if plan.fallback is not None:
-                return await resolved(plan.fall_back(args, kwargs))
+                return await resolved(plan.fall_back(args, kwargs, plan.refusal(call)))
             plan.refuse(call)
         return await _run_async(plan, call, args, kwargs, handed, None)
 
@@ -324,7 +340,7 @@ async def _run_async(
                 wait_s = plan.failed(call, error, begun_s)
                 if wait_s is None:
                     if plan.falls_back_on(error):
-                        return await resolved(plan.fall_back(args, kwargs))
+                        return await resolved(plan.fall_back(args, kwargs, error))
                     raise
             else:
                 if call is None:
