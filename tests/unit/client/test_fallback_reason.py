@@ -67,7 +67,9 @@ def test_an_async_fallback_is_told_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "fallback", [lambda order: order, lambda order, error="mine": error, str, "{}".format], ids=str
+    "fallback",
+    [lambda order: order, lambda order, error="mine": error, str, "{}".format],
+    ids=["plain", "positional", "builtin", "method"],
 )
 def test_a_fallback_that_does_not_ask_is_called_as_before(fallback) -> None:
     """A positional parameter of that name is the caller's own; builtins have no names to look at."""
