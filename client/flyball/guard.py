@@ -194,9 +194,8 @@ class GuardedTarget:
                 such a parameter.
 
         Raises:
-            SettingsError: The function is a generator: it would be counted as
-                done before it began. Guard the function that makes the request.
-                Or there is no such argument, or both ways to declare
+            SettingsError: The function is a generator (guard what makes the
+                request), there is no such argument, or both ways to declare
                 repetition are used.
         """
         if idempotency_key is not None:
