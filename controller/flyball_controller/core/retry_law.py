@@ -226,7 +226,10 @@ def _raised_budget(
         needed = policy.hold_periods * law.hold_factor
         wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
         # As long as what fails are time-outs, it is still the same trouble, only milder without retries.
-        restored = now.settled and count >= needed and 2 * now.pool.timeouts < now.pool.failures
+        # Unless the rest is as quick as ever: then some node swallows its calls, and retries would help.
+        silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
+        milder = 2 * now.pool.timeouts < now.pool.failures
+        restored = now.settled and count >= needed and (milder or silent)
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
     predicted = now.pool.requests / now.pool.span_s * (1.0 + _extra_attempts(now))
     proven = HEADROOM * now.baseline.proven_per_s

@@ -163,6 +163,30 @@ def test_a_dead_target_with_little_traffic_gets_no_retries_at_all():
     assert decisions[-1].applied.budget_ratio == 0.0
 
 
+def _silent(minute: int):
+    """A quarter of the calls vanish; the median is what it always was."""
+    return window(minute, timeouts=150)._replace(latency_ms_p50=100.0)
+
+
+def test_a_node_that_swallows_its_calls_is_no_saturation():
+    """Others answer as quickly as ever, so another attempt most likely meets a good node."""
+    history = [w._replace(latency_ms_p50=100.0) for w in calm(0, 600, fast=1)]
+    state, _ = run(history)
+    _, decisions = run([_silent(600 + i) for i in range(4)], state=state)
+    assert decisions[0].regime == Regime.BROKEN
+    assert decisions[0].evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
+    assert decisions[-1].applied.budget_ratio == 1.0
+
+
+def test_after_one_slow_window_a_silent_node_gets_its_retries_back():
+    """Saturation for a minute took the budget; silence at normal latency must not keep it for the rest."""
+    history = [w._replace(latency_ms_p50=100.0) for w in calm(0, 600, fast=1)]
+    state, _ = run(history)
+    slow = window(600, timeouts=150)._replace(latency_ms_p50=900.0)
+    _, decisions = run([slow, *(_silent(601 + i) for i in range(8))], state=state)
+    assert [d.applied.budget_ratio for d in changes(decisions)][:2] == [0.0, 0.2]
+
+
 def test_a_relapse_doubles_the_hold():
     """Clean, restored, saturated again within ten minutes: the next restore waits twice as long."""
     first = [window(600, timeouts=300), *calm(601, 6)]
