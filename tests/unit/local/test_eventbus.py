@@ -118,7 +118,7 @@ def test_an_unreachable_target_is_tried_again_until_it_answers():
 
 @pytest.mark.parametrize("with_dlq", [False, True])
 def test_a_target_that_never_answers_is_given_up_within_24_hours_and_185_retries(with_dlq: bool):
-    """Without a dead-letter queue on the target the event is gone, silently (aws.md 8.20)."""
+    """Without a dead-letter queue on the target the event is gone, silently."""
     world = World(lost_ratio=1.0)
     function = world.bus.function("controller", world.handler)
     dlq = world.bus.queue("lost") if with_dlq else None
