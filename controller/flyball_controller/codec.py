@@ -33,7 +33,7 @@ from flyball_controller.core.state import LawState, State
 STATE_VERSION = 1
 _MAGIC = b"fb"
 _HEAD = struct.Struct("<2sBI")  # magic, version, CRC-32 of the body
-_LAW = struct.Struct("<BiddiBdi4dIIIIB")  # the fifth field is spare
+_LAW = struct.Struct("<BidiBdi4dIIIIB")
 _TIMES = struct.Struct("<4dQBd")
 _BASE = struct.Struct("<9dqdd")
 _SLOTS = struct.Struct(f"<{MINUTES * VISITS}H{HOURS}H{HOURS}B")
@@ -57,8 +57,7 @@ def encode_state(state: State) -> bytes:
                 law.regime,
                 applied.max_attempts,
                 applied.budget_ratio,
-                float(applied.throttle_base_ms),
-                0,
+                applied.throttle_base_ms,
                 applied.circuit,
                 applied.probe_ratio,
                 applied.close_after,
@@ -158,7 +157,7 @@ def _decode(data: bytes) -> State:
 
 
 def _law(fields: tuple[float, ...]) -> LawState:
-    (regime, attempts, budget, base_ms, _, circuit, probe, close_after, *rest) = fields
+    (regime, attempts, budget, base_ms, circuit, probe, close_after, *rest) = fields
     applied = Setpoint(
         int(attempts), budget, int(base_ms), CircuitState(int(circuit)), probe, int(close_after)
     )

@@ -55,6 +55,11 @@ class _Round(NamedTuple):
     decisions: tuple[Decision, ...]
     records: tuple[dict[str, object], ...]
 
+    @property
+    def moved(self) -> bool:
+        """Whether any step changed the setpoint."""
+        return any(decision.changed for decision in self.decisions)
+
 
 def run_once(
     targets: Sequence[str],
@@ -258,8 +263,7 @@ class _Rounds:
         state = apply_fleet(state, self.fleet_now, policy, target=name, fleet_size=self.fleet_size)
         hold = self.holds.get(name)
         held = hold is not None and hold != state.hold
-        if hold is not None and held:
-            state = state._replace(hold=hold)
+        state = state._replace(hold=hold) if hold is not None else state
         windows = [*self.given.get(name, ()), *self.sensed.get(name, ())]
         windows = sorted(
             (w for w in windows if w.start_s > state.stamp_s), key=lambda w: (w.start_s, w.quality)
@@ -296,9 +300,8 @@ class _Rounds:
         if outcome.state == known.state:
             return False
         off = outcome.state.law.applied != nominal_setpoint(policy) or outcome.state.law.off_since_s >= 0.0
-        changed = any(decision.changed for decision in outcome.decisions)
         due = known.saved_s < 0.0 or self.now_s - known.saved_s >= self.checkpoint_every_s
-        return off or changed or due or outcome.state.hold != known.state.hold or self.cache is None
+        return off or outcome.moved or due or outcome.state.hold != known.state.hold or self.cache is None
 
     def _accept(self, name: str, version: int, saved_s: float, outcome: _Round, *, saved: bool) -> None:
         remembered = Remembered(version, outcome.state, saved_s)
@@ -315,15 +318,14 @@ class _Rounds:
         self.urgent = self.urgent or any(
             decision.changed and decision.urgent for decision in outcome.decisions
         )
-        moved = any(decision.changed for decision in outcome.decisions)
-        if moved:
+        if outcome.moved:
             self.fleet_now = fleet_step(
                 self.fleet_now, outcome.decisions, self.policies.default, at_s=self.now_s
             )
         # A state fresh from the store may never have been published (a crash, a lost reply): offer it
         # again. The store's condition on the version makes that harmless.
         unsure = name in self.reread and outcome.state.law.changed_s >= 0.0
-        if version > 0 and (moved or unsure or (saved and applied != nominal_setpoint(policy))):
+        if version > 0 and (outcome.moved or unsure or (saved and applied != nominal_setpoint(policy))):
             self.circuits.append((name, to_circuit(name, outcome.state, outcome.decisions[-1], version)))
 
     # --- acting ---------------------------------------------------------------------------

@@ -41,7 +41,6 @@ UNVISITED = 65_535
 MEAN_DEVIATION_TO_SD = 1.2533141373155001  # sqrt(pi / 2), for a normal law
 DISPERSION_PRIOR = 20.0  # windows
 DISPERSION_MAX = 25.0  # one wild window must not make the detector deaf
-HOUR_RATE = 0.3  # weight of the newest week in an hour's mean
 PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
 COLD_S = 1_800.0  # until then only the floor clips: the level must get off zero
 CHRONIC_S = 86_400.0  # the slow median can cross the whole range 0..1 in a day, so an hour moves it by 1/24
@@ -160,7 +159,8 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         rate = floor_rate
     deviation = clipped - level if clipped > level else level - clipped
     spread = baseline.spread + rate * (MEAN_DEVIATION_TO_SD * deviation - baseline.spread)
-    hour, visits, index, hour_failures, hour_requests = _visit_hour(baseline, seen, clipped)
+    season = _visit_hour(baseline, seen, clipped, policy.profile_rate)
+    hour, visits, index, hour_failures, hour_requests = season
     return Baseline(
         failures_ew,
         requests_ew,
@@ -273,9 +273,9 @@ def _visit_minutes(profile: tuple[int, ...], seen: Observation, ratio: float) ->
 
 
 def _visit_hour(
-    baseline: Baseline, seen: Observation, ratio: float
+    baseline: Baseline, seen: Observation, ratio: float, rate: float
 ) -> tuple[tuple[int, ...], tuple[int, ...], int, float, float]:
-    """Accumulate the running hour; fold it into its slot of the week when it is over."""
+    """Accumulate the running hour; fold it into its slot of the week, at `rate`, when it is over."""
     index = int(seen.start_s // 3600.0)
     hour, visits = baseline.hour, baseline.hour_visits
     failures, requests = baseline.hour_failures, baseline.hour_requests
@@ -285,7 +285,7 @@ def _visit_hour(
             mean = failures / requests
             if visits[slot] > 0:
                 old = hour[slot] / QUANTA
-                mean = old + HOUR_RATE * (mean - old)
+                mean = old + rate * (mean - old)
             count = visits[slot] + 1 if visits[slot] < 255 else 255
             hour = (*hour[:slot], int(mean * QUANTA + 0.5), *hour[slot + 1 :])
             visits = (*visits[:slot], count, *visits[slot + 1 :])

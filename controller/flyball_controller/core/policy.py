@@ -87,7 +87,7 @@ class Policy(NamedTuple):
     half_life_s: float = 43_200.0  # 12 h (thresholds 2.5)
     rise_factor: float = 0.25  # bad news is learned this much slower than good news
     winsor_k: float = 3.0
-    profile_rate: float = 0.3  # weight of the newest visit of a slot
+    profile_rate: float = 0.3  # weight of the newest week in an hour's mean
     profile_visits_min: int = 3
     confidence_full_s: float = 86_400.0  # history for confidence 1
     relearn_s: float = 86_400.0  # off nominal this long is the new normal

@@ -81,12 +81,12 @@ def wish_two_loop(law: LawState, now: Moment, policy: Policy) -> Wish:
     return _broken(law, now, policy)
 
 
-def _keep(law: LawState, now: Moment, *more: Evidence) -> Wish:
+def _keep(law: LawState, now: Moment) -> Wish:
     """Nothing proven either way: keep everything, restart the count of clean windows."""
     regime = law.regime
     if regime == Regime.BLIND:  # it sees again, but nothing is proven yet
         regime = Regime.RECOVERING
-    return Wish(law.applied, regime, (*now.verdict.evidence, *more), law.bad_count, 0, law.useless)
+    return Wish(law.applied, regime, now.verdict.evidence, law.bad_count, 0, law.useless)
 
 
 def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
@@ -196,7 +196,7 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
     if useless:
         # A shard, a poison message, a bad deploy: repeating changes nothing. Never open for it.
         failed = now.pool.request_failures / now.pool.requests if now.pool.request_failures >= 0 else ratio
-        limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
+        limit = _useless_limit(ratio)
         evidence = (
             *evidence,
             Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, now.pool.requests, now.trust),
@@ -263,8 +263,12 @@ def _retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -
         or now.pool.request_failures < 0
     ):
         return False
-    limit = USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
-    return now.pool.request_failures > limit * now.pool.requests
+    return now.pool.request_failures > _useless_limit(ratio) * now.pool.requests
+
+
+def _useless_limit(ratio: float) -> float:
+    """Return the share of requests that may fail, with margin, if three retries fail independently."""
+    return USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
 
 
 def _clean_or_wait(law: LawState, now: Moment, policy: Policy) -> Wish:

@@ -9,35 +9,16 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from flyball_local.dynamodb import DAY_S, DynamoDBService, TableNames, create_tables
+from flyball_local.dynamodb import DAY_S, DynamoDBService, TableNames
 from flyball_local.isolated import DEFAULT_CONFIG
 from flyball_local.motodynamo import MotoTables, encode_json
 from flyball_local.virtualclock import VirtualClock
 from unit.local.tables import NOW_S, SESSION, connect, get_state, put_state
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(NOW_S)
-
-
-@pytest.fixture
-def service(clock: VirtualClock) -> DynamoDBService:
-    return DynamoDBService(clock, ttl_lag_s=0.0, versions_kept=3, wait=clock.advance)
-
-
-@pytest.fixture
-def client(service: DynamoDBService) -> Iterator[Any]:
-    made = connect(service)
-    create_tables(made)
-    yield made
-    made.close()
 
 
 def test_the_four_tables_are_on_demand_with_their_keys_and_time_to_live(client: Any):

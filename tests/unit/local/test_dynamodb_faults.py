@@ -5,7 +5,6 @@ Fidelity: emulator (moto's operations, botocore's own client in front).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,24 +14,6 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from flyball_local.dynamodb import DynamoDBService, create_tables
 from flyball_local.virtualclock import VirtualClock
 from unit.local.tables import NOW_S, connect, get_state, put_state
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(NOW_S)
-
-
-@pytest.fixture
-def service(clock: VirtualClock) -> DynamoDBService:
-    return DynamoDBService(clock, ttl_lag_s=0.0, versions_kept=3, wait=clock.advance)
-
-
-@pytest.fixture
-def client(service: DynamoDBService) -> Iterator[Any]:
-    made = connect(service)
-    create_tables(made)
-    yield made
-    made.close()
 
 
 def test_a_throttle_refuses_just_the_calls_it_names(service: DynamoDBService, client: Any):

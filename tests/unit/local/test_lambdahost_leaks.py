@@ -13,7 +13,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,7 @@ import pytest
 
 import flyball_local
 from flyball_local.lambdahost import FunctionSettings, LambdaHost, LambdaHostError
-from unit.local.processes import HANDLERS, eventually, runs, state
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "app.py").write_text(HANDLERS)
-    return tmp_path
-
-
-@pytest.fixture
-def hosts(root: Path) -> Iterator[Any]:
-    """Make hosts that are closed, and checked to have left nothing, when the test ends."""
-    made: list[LambdaHost] = []
-
-    def make(handler: str, *, environments: int = 1, on_log: Any = None, **settings: Any) -> LambdaHost:
-        host = LambdaHost(
-            FunctionSettings(f"app.{handler}", task_root=root, **settings),
-            environments=environments,
-            on_log=on_log,
-        )
-        made.append(host)
-        return host
-
-    yield make
-    pids = [pid for host in made for pid in host.pids().values()]
-    for host in made:
-        host.close()
-    assert not [pid for pid in pids if runs(pid)]
+from unit.local.processes import eventually, runs, state
 
 
 def test_close_kills_frozen_processes_with_their_children_and_frees_the_ports(hosts: Any):
