@@ -70,16 +70,16 @@ def test_a_fault_of_the_emulator_is_answered_with_its_words():
 
 def test_a_chunked_body_is_refused():
     """Nothing we emulate for sends one; reading it wrong would corrupt the next request."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     with LoopbackServer(echo) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=2)
+        answer = connection.makefile("rb")
         # All of it in one send: the refusal comes after the headers, and a client that still writes
         # its chunks by then may find the connection closed before it reads the answer.
-        with socket.create_connection(("127.0.0.1", server.port), timeout=2) as connection:
-            connection.sendall(
-                b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
-            )
-            answer = connection.makefile("rb")
-            assert answer.readline().split()[1] == b"411"
-            answer.close()
+        connection.sendall(head + b"1\r\na\r\n0\r\n\r\n")
+        assert answer.readline().split()[1] == b"411"
+        answer.close()
+        connection.close()
 
 
 def test_close_ends_open_connections_threads_and_the_port():
