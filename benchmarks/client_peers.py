@@ -120,13 +120,11 @@ def floor_guard_async(function: Async) -> Async:
 def check_guard(function: Sync) -> Sync:
     """The fast loop in the floor's wrapper, used as guards do: circuit, throttle, budget, windows, counts."""
     target, clock = Target("payments-api"), time.time
-    budget = target._budget
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> int:
         now_s = clock()
         if now_s < target.quiet_until_s:
-            budget.earned += 1
             call = None
         else:
             call = target.begin(now_s, 0.0)
@@ -150,13 +148,11 @@ def check_guard(function: Sync) -> Sync:
 def check_guard_async(function: Async) -> Async:
     """The same, around an await."""
     target, clock = Target("payments-api"), time.time
-    budget = target._budget
 
     @wraps(function)
     async def guarded(*args: Any, **kwargs: Any) -> int:
         now_s = clock()
         if now_s < target.quiet_until_s:
-            budget.earned += 1
             call = None
         else:
             call = target.begin(now_s, 0.0)

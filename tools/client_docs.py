@@ -46,6 +46,7 @@ MEANINGS = {
     "breaker.close_after": "good probes in a row that close it, and probes at once",
     "breaker.slow_call_ms": "an answer that took this long is slow; 0 = none is",
     "breaker.slow_call_ratio": "share of slow calls that opens it",
+    "breaker.consecutive_failures": "failures in a row that open it; a time-out is half of one; 0 = none do",
     "bulkhead.max_concurrent": "calls at once in one environment; 0 = no limit",
 }
 METRICS = {

@@ -22,6 +22,7 @@ TYPE_CHECKING = False  # type checkers take this name for true; typing itself is
 if TYPE_CHECKING:
     from flyball.environment import Runtime
     from flyball.errors import (
+        BudgetExhausted,
         BulkheadFull,
         CircuitOpenError,
         ContractError,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Attempt",
     "Attempts",
+    "BudgetExhausted",
     "BulkheadFull",
     "CircuitOpenError",
     "ContractError",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     "Attempt": "permit",
     "Attempts": "permit",
+    "BudgetExhausted": "errors",
     "BulkheadFull": "errors",
     "CircuitOpenError": "errors",
     "ContractError": "errors",

@@ -14,8 +14,11 @@ means unchanged. Rules kept here:
 * Nothing is asked before the interval that the service named has passed, unless
   a clock disagrees (K6); then a refusal costs one more session.
 
-A new session may stand elsewhere in a gradual roll-out and be shown the older
-document; the cache around this refuses to go back (K2).
+An older document may be stale, or a roll-back. What an unbroken chain delivers is
+the newer word, whatever its revision. A new session may stand elsewhere (in a
+gradual roll-out, at a replica that lags) and be shown the older document at its
+first poll: the cache around this refuses to go back (K2), until the next poll of
+that session says that this is still what holds for it.
 
 Price: every request, and much more every document received, costs money; an
 unchanged document is not received again as long as the chain holds.
@@ -61,10 +64,25 @@ class AppConfigDataClient(Protocol):
 class AppConfigDataDocuments:
     """Polls AppConfig itself; creates its own client at the first read unless given one.
 
-    `sessions` counts the sessions opened: one, and one more per refused or lost token.
+    `sessions` counts the sessions opened: one, and one more per refused or lost
+    token. `replaced`: whether the document read last is known to stand in place of
+    the one before.
     """
 
-    __slots__ = ("_client", "_clock", "_monotonic_s", "_names", "_next_in_s", "_token", "_wall_s", "sessions")
+    __slots__ = (
+        "_client",
+        "_clock",
+        "_doubtful",
+        "_fresh",
+        "_monotonic_s",
+        "_names",
+        "_next_in_s",
+        "_revision",
+        "_token",
+        "_wall_s",
+        "replaced",
+        "sessions",
+    )
 
     def __init__(
         self,
@@ -108,7 +126,11 @@ class AppConfigDataDocuments:
         self._wall_s = 0.0  # of the last good poll, on either clock
         self._monotonic_s = 0.0
         self._next_in_s = 0.0  # after it
+        self._fresh = True  # whether the last poll was the first of its session
+        self._revision = -1  # the highest read so far
+        self._doubtful: Document | None = None  # a lower one, shown first to a new session
         self.sessions = 0
+        self.replaced = False
 
     def read(self) -> Document | None:
         """Return the document; None if it is unchanged or it is too early to ask.
@@ -132,13 +154,27 @@ class AppConfigDataDocuments:
         # From the answer on, not from the request: the next request may travel faster than this
         # one did, and a fraction of a second early is refused and costs a session.
         self._wall_s, self._monotonic_s = self._clock.wall_s(), self._clock.monotonic_s()
-        return decode_document(data) if data else None
+        return self._judged(data)
+
+    def _judged(self, data: bytes) -> Document | None:
+        """The document as the cache is to see it; notes whether it stands in place of the one before."""
+        doubtful, self._doubtful = self._doubtful, None
+        self.replaced = not self._fresh
+        news = decode_document(data) if data else None
+        if news is None:
+            news = doubtful  # nothing newer came, so it holds
+        elif self._fresh and news.revision < self._revision:
+            self._doubtful = news
+        if news is not None and (self.replaced or news.revision > self._revision):
+            self._revision = news.revision
+        return news
 
     def _poll(self) -> bytes:
         """The bytes of the document, empty if unchanged; opens a session if there is no good one."""
         if self._client is None:
             self._client = own_client("appconfigdata", timeout_s=TIMEOUT_S)
         client = self._client
+        self._fresh = False
         if self._token is not None:
             try:
                 return self._poll_once(client)
@@ -147,6 +183,7 @@ class AppConfigDataDocuments:
                     raise
         self._token = client.start_configuration_session(**self._names)["InitialConfigurationToken"]
         self.sessions += 1
+        self._fresh = True
         return self._poll_once(client)
 
     def _poll_once(self, client: AppConfigDataClient) -> bytes:

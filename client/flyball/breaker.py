@@ -1,16 +1,14 @@
 """Whether calls may pass: the environment's own breaker, and its obedience to the published circuit.
 
 Two authorities, one gate.
-* The **local** breaker knows only this environment. It opens on hard failures
-  (fast errors over `failure_ratio`; or nothing at all came back), and, if
-  `slow_call_ms` says what slow is, on `slow_call_ratio` of slow calls; waits
-  `open_s`, then probes. Partial time-outs are otherwise the throttle's affair.
+* The **local** breaker knows only this environment. It opens when told to
+  (`flyball.books` says when), waits `open_s`, then probes.
 * The **published** circuit knows the fleet, and is a minute old. It therefore
   arms probing instead of forbidding: OPEN and HALF_OPEN both let `probe_ratio`
   of the calls through, and `close_after` good ones in a row close the circuit
-  *here*, without waiting for the slow loop. A renewal of the same finding does
-  not close it again; a new finding (later `changed_at`, harder state, smaller
-  `probe_ratio`) does. Only FORCED_OPEN admits nothing, FORCED_CLOSED everything.
+  *here*, without waiting for the slow loop. A renewal or loosening of the same
+  finding does not gate it again; a new finding (later `changed_at`, harder state,
+  smaller `probe_ratio`) does. Only FORCED_OPEN admits nothing, FORCED_CLOSED everything.
   The kill switch is one FORCED_CLOSED item for all targets, over all others.
 
 Laws: versions never go back (K2); nothing is open from nothing (K4); nothing
@@ -44,6 +42,7 @@ from flyball.records import (
     is_kill_switch,
     is_new_finding,
     prevailing,
+    probe_share,
 )
 from flyball.window import Window
 
@@ -90,6 +89,7 @@ class Breaker:
         "_local_until_s",
         "_lock",
         "_obeyed",
+        "_one_disproves",
         "_params",
         "_probes",
         "_switch",
@@ -120,6 +120,7 @@ class Breaker:
         self._local_until_s = NEVER  # end of local OPEN, or of the grace of an expired circuit
         self._forced: CircuitState | None = None  # by a published item
         self._held: CircuitState | None = None  # by this process itself
+        self._one_disproves = False  # what opened it here
         self._good = 0  # good probes in a row
         self._probes = 0  # in flight
         self._last_probe_s = _LONG_AGO
@@ -219,13 +220,18 @@ class Breaker:
                 self._close()
 
     def _with_circuit(self, circuit: Circuit) -> None:
+        disproved = self._closed_here
+        same_key = disproved is not None and disproved.function == circuit.function
         if circuit.state not in (_OPEN, _HALF_OPEN):
             # Forced, or closed by the fleet. The local breaker keeps its own evidence.
             self._obeyed = None
+            if same_key and circuit.state == _CLOSED:
+                self._closed_here = None  # that finding is over for everybody: the next is another one
             return
-        disproved = self._closed_here
         if disproved is not None and not is_new_finding(circuit, disproved):
             self._obeyed = None
+            if same_key:
+                self._closed_here = circuit  # as it was loosened or renewed
             return
         if self._obeyed is None or is_new_finding(circuit, self._obeyed):
             self._new_probing()
@@ -272,9 +278,10 @@ class Breaker:
     def admit(self, now_s: float, draw: float) -> int:
         """Return the generation of the probe as which a call may pass, for `release`; -1 = it may not.
 
-        Probes in flight are at most `close_after`: more cannot teach more. On
-        local evidence alone one probe per `open_s` passes whatever the draw,
-        else an environment with little traffic would never find out.
+        Probes in flight are at most `close_after`: more cannot teach more. What
+        opened on its own evidence lets one probe per `open_s` pass whatever the
+        draw, also under a published circuit, else an environment with little
+        traffic would never find out.
         """
         with self._lock:
             return self.generation if self._admit(now_s, draw) else -1
@@ -295,11 +302,10 @@ class Breaker:
         if self._probes >= self._close_after():
             return False
         obeyed = self._obeyed
-        if obeyed is None:
-            starving = not -SLACK_S <= since_s < self._params.open_s
-            passes = starving or draw < self._params.probe_ratio
-        else:
-            passes = draw < obeyed.probe_ratio
+        own = obeyed is None or self._local == _HALF_OPEN  # opened on what it saw itself
+        starving = own and not -SLACK_S <= since_s < self._params.open_s
+        ratio = (obeyed or self._params).probe_ratio
+        passes = starving or draw < probe_share(ratio, good=self._good, close_after=self._close_after())
         if passes:
             self._probes += 1
             self._last_probe_s = now_s
@@ -313,7 +319,9 @@ class Breaker:
 
     def _close_after(self) -> int:
         """Good probes in a row that close: the published circuit's own number, else the document's."""
-        own = None if self._obeyed is None else self._obeyed.close_after
+        if self._obeyed is None:
+            return 1 if self._one_disproves else self._params.close_after
+        own = self._obeyed.close_after
         return self._params.close_after if own is None else own
 
     def retry_after_s(self, now_s: float) -> float:
@@ -351,24 +359,14 @@ class Breaker:
 
     # --- the local breaker ------------------------------------------------------------
 
-    def consider(self, now_s: float, draw: float) -> None:
-        """After a failed or slow first attempt: open if the window says that the target is gone.
+    def trip(self, now_s: float, draw: float, *, nothing_came: bool = False) -> None:
+        """Open: this environment sees that the target is gone. Nothing while calls are probes or forced.
 
-        Failures here are fast errors. Time-outs count only when nothing came
-        back at all; while something does, the throttle sheds in proportion.
-        Slow calls (time-outs of that length among them) count only if slow is defined.
+        Was it because `nothing_came` back, one good probe disproves that.
         """
         with self._lock:
-            if self.gated or self.bypassed:
-                return
-            window, params = self._window, self._params
-            calls = window.calls
-            if calls < params.min_calls:
-                return
-            nothing_came_back = window.failures + window.timeouts >= calls
-            failing = window.failures >= params.failure_ratio * calls
-            slow = params.slow_call_ms > 0 and window.slow >= params.slow_call_ratio * calls
-            if nothing_came_back or failing or slow:
+            if not (self.gated or self.bypassed):
+                self._one_disproves = nothing_came
                 self._trip(now_s, draw)
 
     def _trip(self, now_s: float, draw: float) -> None:
@@ -385,11 +383,12 @@ class Breaker:
     def _close(self) -> None:
         self._local = _CLOSED
         self._local_until_s = NEVER
+        self._one_disproves = False
         self._new_probing()
         self._window.clear()
 
     def renew(self, lock: RLock) -> None:
-        """Forget probes in flight, and use another lock: both are the original's of which this is a copy."""
+        """Forget probes in flight and the lock: both are the original's of which this is a copy."""
         self._lock = lock
         self._new_probing()
 

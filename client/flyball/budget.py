@@ -2,7 +2,7 @@
 
 A budget, not a count of retries, decides whether a retry storm can feed itself:
 with a budget b the load never exceeds (1 + b) times what was offered, so the
-storm dies wherever the target can carry that. A first attempt earns `ratio`
+storm dies wherever the target can carry that. A first attempt that ended earns `ratio`
 tokens, a retry costs one; after a fast error it may cost less (`fast_cost`):
 what is refused at once holds no server, and storms are fed by time-outs. A fleet
 has one budget per execution environment, so burst and first credit must be
@@ -28,10 +28,9 @@ _SLACK = 1e-9
 class Budget:
     """Tokens of one target in one environment.
 
-    `earned` first attempts are credited only when somebody wants to spend: a
-    healthy call costs one integer addition, and the result is the same, because
-    nothing is taken in between. Threads may lose a credit to each other by that
-    addition, never gain one: spending is locked.
+    `earned` first attempts are credited only when somebody wants to spend: the
+    result is the same, because nothing is taken in between. Threads may lose a
+    credit to each other by that addition, never gain one: spending is locked.
 
     >>> budget = Budget(ratio=0.2, burst=3.0)
     >>> budget.try_spend(), budget.try_spend()

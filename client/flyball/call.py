@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from _thread import RLock
 
+from flyball.books import AT_ONCE, Books
 from flyball.breaker import NEVER, Breaker, Change
-from flyball.budget import Budget
 from flyball.calling import COLD_FACTOR, MIN_ATTEMPT_S, Call, HeldCall
 from flyball.outcome import Counters, Outcome, Rejected, RejectReason
 from flyball.records import (
@@ -36,7 +36,7 @@ from flyball.records import (
     clip_params,
     is_kill_switch,
 )
-from flyball.throttle import MIN_TIMEOUTS, shed_ratio
+from flyball.throttle import MIN_TIMEOUTS
 from flyball.window import Window
 
 TYPE_CHECKING = False
@@ -56,10 +56,10 @@ __all__ = [
 
 # When a call was shed, the ratio that shed it moves by the next slice of the window.
 SHED_RETRY_AFTER_S = 3.0
-_NOT_QUIET = -NEVER
+_NOT_QUIET = AT_ONCE
 
 
-class Target:
+class Target(Books):
     """One dependency as one execution environment sees it: live parameters and everything remembered.
 
     Safe for use by several threads and tasks at once: a healthy call locks
@@ -67,25 +67,17 @@ class Target:
     never a slot or a bound. Times are epoch seconds.
 
     Before `quiet_until_s` a call meets nothing that could refuse it but its own
-    deadline, and holds nothing. Who sees that need not ask: credit the budget,
-    make the attempt, `note_success`; if it failed, make the `Call` then. The
-    effect is that of `begin` and `finish`, to the last count.
+    deadline, and holds nothing. Who sees that need not ask: make the attempt,
+    `note_success`; if it failed, make the `Call` then. The effect is that of
+    `begin` and `finish`, to the last count.
     """
 
     __slots__ = (
-        "_breaker",
-        "_budget",
         "_bulkhead",
-        "_lock",
         "_max_attempts",
         "_published",
-        "_throttle_window",
-        "_warm",
-        "_window",
-        "counters",
         "function",
         "name",
-        "params",
         "quiet_until_s",
         "revision",
         "slow_ms",
@@ -94,35 +86,28 @@ class Target:
     def __init__(self, name: str, *, function: str = "", params: TargetParams = DEFAULT_PARAMS) -> None:
         """Begin closed, with one retry of credit. Circuits of `function` count beside the fleet's."""
         params = clip_params(params)
+        super().__init__(params)
         self.name = name
         self.function = function
-        self.params = params
         self._published = params  # `params` unless the kill switch is on
         self.revision = -1  # of the document behind `params`; -1 = compiled in
-        self.counters = Counters()
-        self._lock = RLock()
-        self._window = Window(params.breaker.window_s, self._lock)
-        # One window serves breaker and throttle if they are equally long, as by default.
-        self._throttle_window = self._window_for_throttle(params)
         self._breaker = Breaker(params.breaker, self._window, self._lock)
-        retry = params.retry
-        self._budget = Budget(ratio=retry.budget_ratio, burst=retry.budget_burst, lock=self._lock)
         self._bulkhead: Bulkhead | None = None
         self.slow_ms = NEVER  # an answer that took this long is slow
         self._obey_limits(params)
         self._max_attempts = params.retry.max_attempts
-        self._warm = False
         self.quiet_until_s = _NOT_QUIET
 
     # --- what the slow loop says ------------------------------------------------------
 
-    def apply_params(self, params: TargetParams, revision: int) -> bool:
+    def apply_params(self, params: TargetParams, revision: int, *, withdrawn: int = -1) -> bool:
         """Obey the parameters of a document, clipped to the bounds (K10); False if it is not newer (A3, K2).
 
         Nothing remembered is lost: savings of the budget are kept up to the new
-        burst, windows are kept unless their length changes.
+        burst, windows are kept unless their length changes. `withdrawn`: the
+        highest revision that its source has taken back; those give way to a lower one.
         """
-        if revision <= self.revision:
+        if revision == self.revision or (revision < self.revision and self.revision > withdrawn):
             return False
         self.revision = revision
         self._published = clip_params(params)
@@ -134,8 +119,10 @@ class Target:
     def _obey_params(self) -> None:
         """Obey the published parameters; the compiled-in ones while the kill switch is on (O1)."""
         params = DEFAULT_PARAMS if self._breaker.killed else self._published
+        self._book()
         before, self.params = self.params, params
         if params is not before:
+            self._book_at_s = AT_ONCE
             if params.breaker.window_s != before.breaker.window_s:
                 self._window = Window(params.breaker.window_s, self._lock)
             one = self._throttle_window is self._window
@@ -207,9 +194,9 @@ class Target:
         may be a thousand copies. What was learned of the target stays: it is as
         true here, and ages. Connections are cold again.
         """
+        self._lock = RLock()
         self.counters = Counters()
         self._warm = False
-        self._lock = RLock()
         self._window.renew(self._lock)
         self._throttle_window.renew(self._lock)
         self._breaker.renew(self._lock)
@@ -232,6 +219,7 @@ class Target:
         return taken
 
     def _refresh(self, now_s: float) -> None:
+        self._book()
         self._breaker.refresh(now_s)
         self._obey_params()
         self._disturb()
@@ -250,10 +238,6 @@ class Target:
             sheds = self._throttle_window.timeouts >= MIN_TIMEOUTS
             self.quiet_until_s = _NOT_QUIET if asking or watched or sheds else breaker.recheck_s
 
-    def _window_for_throttle(self, params: TargetParams) -> Window:
-        same = params.throttle.window_s == params.breaker.window_s
-        return self._window if same else Window(params.throttle.window_s, self._lock)
-
     # --- what can be seen -------------------------------------------------------------
 
     def state(self, now_s: float) -> CircuitState:
@@ -266,29 +250,6 @@ class Target:
     def max_attempts(self) -> int:
         """Attempts per call in force, the first included; an override of the circuit counts."""
         return self._max_attempts
-
-    @property
-    def budget_ratio(self) -> float:
-        """Retries per first attempt in force; an override of the circuit counts."""
-        return self._budget.ratio
-
-    @property
-    def budget_tokens(self) -> float:
-        """Retries that could be spent now, in [0, budget_burst]."""
-        return self._budget.tokens
-
-    def shed_ratio(self, now_s: float) -> float:
-        """Return the probability, in [0, cap_ratio], that the throttle refuses a call at `now_s`."""
-        window, params = self._throttle_window, self.params.throttle
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        return shed_ratio(
-            calls=window.calls,
-            timeouts=window.timeouts,
-            shed=window.shed,
-            k=params.k,
-            cap_ratio=params.cap_ratio,
-        )
 
     # --- calls ------------------------------------------------------------------------
 
@@ -305,7 +266,6 @@ class Target:
             idempotent: Whether the call may be repeated at all.
         """
         if now_s < self.quiet_until_s and (deadline_s is None or now_s < deadline_s):
-            self._budget.earned += 1
             return Call(self, deadline_s, idempotent, -1)
         breaker = self._breaker
         if now_s >= breaker.recheck_s:
@@ -314,10 +274,9 @@ class Target:
             return self._reject(RejectReason.DEADLINE, 0.0)
         if breaker.gated or self._bulkhead is not None:
             return self._begin_held(now_s, draw, deadline_s, idempotent)
-        if self._throttle_window.timeouts >= MIN_TIMEOUTS and self._sheds(now_s, draw):
+        if self._sheds(now_s, draw):
             return self._reject(RejectReason.SHED, SHED_RETRY_AFTER_S)
         self._calm()
-        self._budget.earned += 1
         return Call(self, deadline_s, idempotent, -1)
 
     def _begin_held(
@@ -334,16 +293,9 @@ class Target:
             probe = breaker.admit(now_s, draw)
             if probe < 0:
                 return self._reject(breaker.reason, breaker.retry_after_s(now_s), place)
-        elif self._throttle_window.timeouts >= MIN_TIMEOUTS and self._sheds(now_s, draw):
+        elif self._sheds(now_s, draw):
             return self._reject(RejectReason.SHED, SHED_RETRY_AFTER_S, place)
-        self._budget.earned += 1
         return HeldCall(self, deadline_s, idempotent, probe, place)
-
-    def _sheds(self, now_s: float, draw: float) -> bool:
-        sheds = not self._breaker.bypassed and draw < self.shed_ratio(now_s)
-        if sheds:
-            self._throttle_window.note_shed()
-        return sheds
 
     @property
     def needs_draw(self) -> bool:
@@ -355,46 +307,14 @@ class Target:
             or self._throttle_window.timeouts >= MIN_TIMEOUTS
         )
 
-    def note_success(self, now_s: float, latency_ms: float) -> None:
-        """Count a call that is over: its first attempt was good, faster than `slow_ms`, and held nothing."""
-        self._warm = True
-        counters, window = self.counters, self._window
-        counters.latencies_ms.append(latency_ms)
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        window.calls_now += 1
-        if self._throttle_window is not window:
-            self._note_for_throttle(Outcome.SUCCESS, now_s)
-        counters.requests += 1
-
-    def _note(self, outcome: Outcome, slow: bool, now_s: float, draw: float) -> None:
-        """Put a first attempt into the windows; if it failed or was slow, ask the breaker what that means."""
-        window = self._window
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        window.calls_now += 1
-        if outcome == Outcome.TIMEOUT:
-            window.note_timeout()
-        elif outcome == Outcome.ERROR_FAST:
-            window.note_failure()
-        if slow:
-            window.note_slow()
-        if self._throttle_window is not window:
-            self._note_for_throttle(outcome, now_s)
-        if slow or outcome in (Outcome.TIMEOUT, Outcome.ERROR_FAST):
-            self._breaker.consider(now_s, draw)
+    def _note(self, outcome: Outcome, slow: bool, now_s: float, draw: float) -> bool:
+        asked = super()._note(outcome, slow, now_s, draw)
+        if asked:
             self._disturb()
-
-    def _note_for_throttle(self, outcome: Outcome, now_s: float) -> None:
-        window = self._throttle_window
-        if now_s >= window.until_s:
-            window.advance(now_s)
-        window.calls_now += 1
-        if outcome == Outcome.TIMEOUT:
-            window.note_timeout()
+        return asked
 
     def _reject(self, reason: RejectReason, retry_after_s: float, place: Place | None = None) -> Rejected:
         if place is not None:
             place.leave()
-        self.counters.short_circuited += 1
+        self._counters.short_circuited += 1
         return Rejected(reason, retry_after_s)

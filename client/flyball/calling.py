@@ -7,7 +7,7 @@ clock, no randomness, no sleep, and nothing raised because of what a target did.
 from __future__ import annotations
 
 from flyball.backoff import obliged_s, pause_ms
-from flyball.outcome import Outcome
+from flyball.outcome import GaveUp, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +24,21 @@ MIN_ATTEMPT_S = 0.010
 class Call:
     """One call of a target. Made by `Target.begin`; not to be shared by threads."""
 
-    __slots__ = ("_deadline_s", "_first", "_idempotent", "_over", "_pause_ms", "_probe", "_target", "attempt")
+    __slots__ = (
+        "_deadline_s",
+        "_first",
+        "_idempotent",
+        "_over",
+        "_pause_ms",
+        "_probe",
+        "_target",
+        "attempt",
+        "gave_up",
+    )
 
     _held = False  # whether anything is to be given back at the end
     _pause_ms: float  # before the attempt under way, less what the target asked for; unset in the first
+    gave_up: GaveUp  # once a failed attempt has ended the call: which brake did; unset before
 
     def __init__(self, target: Target, deadline_s: float | None, idempotent: bool, probe: int) -> None:
         self._target = target
@@ -82,7 +93,7 @@ class Call:
             target.note_success(now_s, latency_ms)
             return None
         target._warm = True
-        target.counters.latencies_ms.append(latency_ms)
+        target._counters.latencies_ms.append(latency_ms)
         if outcome:
             slow = outcome == Outcome.TIMEOUT and latency_ms >= target.slow_ms
             return self._finish_failed(outcome, slow, now_s, draw, retry_after_s)
@@ -102,8 +113,10 @@ class Call:
         """A success that is not the usual one: of a call that holds something, of a retry, or slow."""
         if self._first is None:
             self._first = Outcome.SUCCESS
+            self._target._budget.earned += 1
             if self._probe < 0:
                 self._target._note(Outcome.SUCCESS, slow, now_s, draw)
+        self._target._in_a_row = 0.0  # also after a retry: the target answers
         self._end(Outcome.SUCCESS, self.attempt, now_s, draw, slow=slow)
 
     def _finish_failed(
@@ -111,9 +124,11 @@ class Call:
     ) -> float | None:
         if self._first is None:
             self._first = outcome
+            self._target._budget.earned += 1
             if self._probe < 0 and outcome < Outcome.PERMANENT:
                 self._target._note(outcome, slow, now_s, draw)
         wait_s = None
+        self.gave_up = GaveUp.OWN_FAULT
         if outcome < Outcome.PERMANENT:
             wait_s = self._wait_s(outcome, now_s, draw, retry_after_s)
         if wait_s is None:
@@ -127,12 +142,17 @@ class Call:
     ) -> float | None:
         """Seconds until the next attempt, or None if there is to be none. Spends the budget last."""
         target = self._target
+        self.gave_up = GaveUp.NOT_REPEATABLE
         if not self._idempotent or self._probe >= 0:
             return None
         breaker = target._breaker
         if now_s >= breaker.recheck_s:
             target._refresh(now_s)
-        if breaker.gated or self.attempt >= target._max_attempts:
+        self.gave_up = GaveUp.CIRCUIT
+        if breaker.gated:
+            return None
+        self.gave_up = GaveUp.ATTEMPTS
+        if self.attempt >= target._max_attempts:
             return None
         retry = target.params.retry
         wait_ms = pause_ms(
@@ -145,11 +165,17 @@ class Call:
         )
         self._pause_ms = wait_ms
         wait_s = obliged_s(wait_ms, retry_after_s)
+        self.gave_up = GaveUp.RETRY_AFTER
         if wait_s is None:
             return None
+        self.gave_up = GaveUp.DEADLINE
         if self._deadline_s is not None and now_s + wait_s + MIN_ATTEMPT_S > self._deadline_s:
             return None
-        cost = retry.fast_cost if outcome == Outcome.ERROR_FAST else 1.0
+        self.gave_up = GaveUp.BUDGET
+        # What was refused at once, or got lost without a queue, held no server.
+        cheap = outcome == Outcome.ERROR_FAST or (outcome == Outcome.TIMEOUT and target._calm_timeouts)
+        cost = retry.fast_cost if cheap else 1.0
+        target._book()  # what went well has earned
         return wait_s if target._budget.try_spend(cost) else None
 
     def _end(
@@ -162,8 +188,9 @@ class Call:
         self._over = True
         target = self._target
         if attempts > 0:
-            target.counters.count(self._first, outcome, attempts)
+            target._counters.count(self._first, outcome, attempts)
         if self._probe >= 0:
+            target._book()  # before the window is cleared, if this closes
             good = None
             if outcome is not None and outcome < Outcome.PERMANENT:
                 good = outcome == Outcome.SUCCESS and not slow

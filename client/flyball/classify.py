@@ -1,10 +1,11 @@
 """What an exception says about the target.
 
 By declaration first (`on`, `ignore`), then by what the exception carries: an
-error code, an HTTP status, a Retry-After; then by its kind. By duck typing: the
-SDKs are not imported, and message texts are never looked at. What is not
-recognised is the caller's own fault: it is neither retried nor held against the
-target, for counting somebody's bug as an outage would cut off a healthy target.
+error code, an HTTP status, a Retry-After; then by its kind, or by the kind that
+it wraps (a `reason`, the members of a group). By duck typing: the SDKs are not
+imported, and message texts are never looked at. What is not recognised is the
+caller's own fault: it is neither retried nor held against the target, for
+counting somebody's bug as an outage would cut off a healthy target.
 
 Codes: AWS SDK reference, retry behaviour (throttling and transient errors).
 """
@@ -46,18 +47,43 @@ TIMEOUT_NAMES = frozenset(
         "TimeoutException",  # httpx
     }
 )
-UNREACHABLE_NAMES = frozenset(
+# The same names mean other things elsewhere, so these are looked for in their libraries alone.
+UNREACHABLE_KINDS = frozenset(
     {
-        "ConnectError",  # httpx
-        "ConnectionClosedError",  # botocore
-        "EndpointConnectionError",
-        "NewConnectionError",  # urllib3
-        "RemoteProtocolError",  # httpx
+        "aiohttp.ClientConnectionError",
+        "aiohttp.ClientPayloadError",
+        "botocore.ConnectionClosedError",
+        "botocore.ConnectionError",
+        "botocore.HTTPClientError",
+        "botocore.IncompleteReadError",
+        "botocore.ResponseStreamingError",
+        "http.BadStatusLine",
+        "http.IncompleteRead",
+        "httpx.NetworkError",
+        "httpx.ProxyError",
+        "httpx.RemoteProtocolError",
+        "pymongo.AutoReconnect",
+        "redis.ConnectionError",
+        "requests.ChunkedEncodingError",
+        "requests.ConnectionError",
+        "socket.gaierror",
+        "ssl.SSLEOFError",
+        "ssl.SSLZeroReturnError",
+        "urllib3.NewConnectionError",
+        "urllib3.ProtocolError",
+        "urllib3.ProxyError",
     }
 )
+TIMEOUT_KINDS = frozenset({"pymongo.NetworkTimeout", "redis.TimeoutError", "urllib3.TimeoutError"})
+# Wrappers whose `reason` is the error itself.
+WRAPPER_KINDS = frozenset({"urllib.URLError", "urllib3.MaxRetryError"})
+_DEPTH_MAX = 5  # of errors in errors; deeper ones are not looked at
 _TOO_MANY_REQUESTS = 429
 _HEADER_MAX = 64  # characters; the longest HTTP date has 33
 _TIMEOUT_STATUS = frozenset({408, 504})  # request time-out, gateway time-out: somebody waited in vain
+
+
+Kinds = tuple[type[BaseException], ...]
 
 
 class Classified(NamedTuple):
@@ -70,8 +96,8 @@ class Classified(NamedTuple):
 def classify(
     error: BaseException,
     *,
-    on: tuple[type[BaseException], ...] = (),
-    ignore: tuple[type[BaseException], ...] = (),
+    on: Kinds = (),
+    ignore: Kinds = (),
     now_s: float | None = None,
 ) -> Classified:
     """Return what `error` says about the target.
@@ -91,13 +117,55 @@ def classify(
         return Classified(Outcome.IGNORED)
     if isinstance(error, RejectedError):  # a guard inside a guard: the inner target's news
         return Classified(Outcome.IGNORED)
+    try:
+        known = getattr(error, "found", None)
+        if isinstance(known, Classified):  # a result that was judged already (flyball.results)
+            return known
+        found = _found(error, on, ignore, now_s)
+    except Exception:  # noqa: BLE001 - somebody's attribute that raises must not take the place of the error
+        found = None
+    if found is not None:
+        return found
+    return Classified(Outcome.ERROR_FAST if isinstance(error, on) else Outcome.PERMANENT)
+
+
+def _found(
+    error: BaseException, on: Kinds, ignore: Kinds, now_s: float | None, depth: int = 0
+) -> Classified | None:
+    """What the error says by itself; None = nothing."""
     code, status, headers = _facts(error)
     outcome = _by_answer(code, status)
     if outcome is None:
         outcome = _by_kind(error)
-    if outcome is None:
-        outcome = Outcome.ERROR_FAST if isinstance(error, on) else Outcome.PERMANENT
-    return Classified(outcome, _retry_after_s(headers, now_s))
+    if outcome is None and isinstance(error, on):
+        outcome = Outcome.ERROR_FAST
+    if outcome is not None:
+        return Classified(outcome, _retry_after_s(headers, now_s))
+    if depth >= _DEPTH_MAX:
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        return _of_group([_member(member, on, ignore, now_s, depth + 1) for member in error.exceptions])
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException) and not _kinds_of(error).isdisjoint(WRAPPER_KINDS):
+        return _found(reason, on, ignore, now_s, depth + 1)
+    return None
+
+
+def _member(error: BaseException, on: Kinds, ignore: Kinds, now_s: float | None, depth: int) -> Classified:
+    if isinstance(error, (*ignore, RejectedError)):
+        return Classified(Outcome.IGNORED)
+    return _found(error, on, ignore, now_s, depth) or Classified(Outcome.PERMANENT)
+
+
+def _of_group(members: list[Classified]) -> Classified | None:
+    """What errors of several tasks say together: nothing if one is a bug; else the first that is news."""
+    news = [member for member in members if member.outcome is not Outcome.IGNORED]
+    if not news:
+        return Classified(Outcome.IGNORED)
+    if any(member.outcome is Outcome.PERMANENT for member in news):
+        return None
+    pauses = [member.retry_after_s for member in news if member.retry_after_s is not None]
+    return Classified(news[0].outcome, max(pauses, default=None))
 
 
 def _by_answer(code: str, status: int) -> Outcome | None:
@@ -111,12 +179,32 @@ def _by_answer(code: str, status: int) -> Outcome | None:
 def _by_kind(error: BaseException) -> Outcome | None:
     if isinstance(error, TimeoutError):
         return Outcome.TIMEOUT
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if names & TIMEOUT_NAMES:
+    kinds = _kinds_of(error)
+    if _qualified(type(error)) in UNREACHABLE_KINDS:
+        return Outcome.ERROR_FAST  # also where its library calls every failed connection a time-out
+    if kinds & TIMEOUT_KINDS or any(kind.rpartition(".")[2] in TIMEOUT_NAMES for kind in kinds):
         return Outcome.TIMEOUT
-    if isinstance(error, ConnectionError) or names & UNREACHABLE_NAMES:
+    if isinstance(error, ConnectionError) or kinds & UNREACHABLE_KINDS:
         return Outcome.ERROR_FAST
-    return None
+    return Outcome.ERROR_FAST if _is_unreachable(error) else None
+
+
+def _kinds_of(error: BaseException) -> set[str]:
+    """The kinds of an error, each by the library it comes from and its own name."""
+    return {_qualified(kind) for kind in type(error).__mro__}
+
+
+def _qualified(kind: type) -> str:
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether the network said that there is no way to the host: an OSError without a class of its own."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return False
+    import errno
+
+    return error.errno in (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH)
 
 
 def _facts(error: BaseException) -> tuple[str, int, Mapping[Any, Any]]:
@@ -134,10 +222,11 @@ def _facts(error: BaseException) -> tuple[str, int, Mapping[Any, Any]]:
     if response is not None:  # requests, httpx
         status = _integer(getattr(response, "status_code", None))
         return "", status, _mapping(getattr(response, "headers", None))
-    headers = getattr(error, "headers", None)  # urllib.error.HTTPError
+    headers = getattr(error, "headers", None)  # urllib.error.HTTPError, aiohttp.ClientResponseError
     if headers is not None and hasattr(headers, "get"):
         known = {name: headers.get(name) for name in ("Retry-After", "Date")}
-        return "", _integer(getattr(error, "code", None)), known
+        status = _integer(getattr(error, "status", None))
+        return "", status or _integer(getattr(error, "code", None)), known
     return "", 0, {}
 
 

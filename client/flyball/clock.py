@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Protocol
+
+from flyball.named import Protocol
 
 
 class Clock(Protocol):
@@ -17,19 +18,15 @@ class Clock(Protocol):
 
     def wall_s(self) -> float:
         """Return epoch seconds."""
-        ...
 
     def monotonic_s(self) -> float:
         """Return seconds since some moment; never goes back, may stand still while frozen."""
-        ...
 
     def draw(self) -> float:
         """Return a number uniform in [0, 1)."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...
 
 
 class SystemClock:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from flyball.breaker import EXPIRED_PROBE_S
 from flyball.call import Target
 from flyball.environment import DEADLINE_MARGIN_S
-from flyball.records import Circuit, CircuitState
+from flyball.records import Circuit, CircuitState, probe_share
 
 # Probing that needs longer than an expired circuit is remembered proves nothing in time.
 CLOSE_MAX_S = EXPIRED_PROBE_S
@@ -79,20 +79,23 @@ def of_traffic(target: Target, circuit: Circuit | None, *, calls_per_s: float) -
     """Yield what does not fit the traffic of one environment; `circuit` is the published one that counts."""
     p = target.params.breaker
     seen = calls_per_s * p.window_s
-    if seen < p.min_calls:
+    # A run of failures counts if none comes more than a window after the one before.
+    if seen < p.min_calls and (p.consecutive_failures == 0 or seen < 1.0):
         yield Contradiction(
             "breaker-deaf",
             f"{calls_per_s:g} calls/s are {seen:.3g} in {p.window_s:g} s, and min_calls is {p.min_calls}: "
-            "this environment never opens by itself; widen window_s or lower min_calls",
+            "this environment never opens by itself; widen window_s, or "
+            + ("lower min_calls" if p.consecutive_failures else "set consecutive_failures"),
         )
     if circuit is not None and circuit.state in (CircuitState.OPEN, CircuitState.HALF_OPEN):
-        ratio, needed = circuit.probe_ratio, circuit.close_after or p.close_after
-        probes_per_s = calls_per_s * ratio
+        ratio, needed, least_per_s = circuit.probe_ratio, circuit.close_after or p.close_after, 0.0
     else:
-        ratio, needed = p.probe_ratio, p.close_after
         # On its own evidence an environment probes once per open_s, whatever the share.
-        probes_per_s = min(calls_per_s, max(calls_per_s * ratio, 1.0 / p.open_s))
-    closes_s = needed / probes_per_s if probes_per_s else float("inf")
+        ratio, needed, least_per_s = p.probe_ratio, p.close_after, 1.0 / p.open_s
+    closes_s = 0.0 if calls_per_s else float("inf")
+    for good in range(needed if calls_per_s else 0):
+        share = probe_share(ratio, good=good, close_after=needed)
+        closes_s += 1.0 / min(calls_per_s, max(calls_per_s * share, least_per_s))
     if closes_s > CLOSE_MAX_S:
         yield Contradiction(
             "probes-too-few",

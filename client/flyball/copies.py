@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from _weakref import ref
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +36,10 @@ def renew_all() -> None:
     for known in _runtimes:
         shared = known()
         if shared is not None:
-            with suppress(Exception):
+            try:  # noqa: SIM105 - contextlib is one import more for every cold start
                 shared.renew()
+            except Exception:  # noqa: BLE001, S110
+                pass
 
 
 def _register() -> None:

@@ -2,204 +2,269 @@
 
     sink = SqsSink("https://sqs.eu-west-1.amazonaws.com/123456789012/payments-dead")
 
-    @keeps(sink, target=payments, payload=lambda order: order, fallback=accepted_for_later)
-    @payments.guard
+    @payments.guard(dead_letter=sink, fallback=accepted_for_later)
     def charge(order): ...
 
-Around a guarded function, so a letter is written when the guard has given up: the
-call was not made, or its last attempt failed by the target's fault. An error that
-is the caller's own would fail again, and is nobody's dead letter.
+    @payments.guard(dead_letter=DeadLetter(sink, payload="order"), timeout="timeout_s")
+    def charge_as(user, order, timeout_s): ...
 
-A letter holds what `payload` returned and nothing else of the call: no arguments
-by themselves, no trace. A payload that is no JSON or too large is left out as a
-whole, and the letter says so; half a payload must never be redriven.
+    for attempt in payments.attempts(dead_letter=sink, payload=order): ...
 
-Nothing is swallowed: if the sink fails, the call's own error is raised with a
-note, also where a fallback would have answered. Raising makes an event source
-deliver the event again, beside the letter; where the letter answers for the
-payload, give a fallback. `flyball redrive` reads the letters back.
+A letter is written when a call is given up: it was not made, or its last attempt
+failed by the target's fault. An error that is the caller's own would fail again,
+and is nobody's dead letter; neither is an interruption.
+
+A letter holds one payload and nothing else of the call: no other arguments, no
+trace. A payload that is no JSON or too large is left out as a whole, and the
+letter says so; half a payload must never be redriven.
+
+A sink that fails never fails the call: its own error is raised or its fallback
+answers, as without a sink. That the letter was lost is a note on the error, an
+event for hooks, and once a warning. `DeadLetter(required=True)` is for payloads
+that must not be lost in silence: then the fallback answers only if the letter is
+kept, and the error is raised otherwise. Raising makes an event source deliver the
+event again, beside the letter; where the letter answers for the payload, give a
+fallback. With FLYBALL_OFF nothing is guarded, and no letter written.
+`flyball redrive` reads the letters back.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
-from types import CoroutineType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from flyball.aws import own_client
-from flyball.classify import classify
-from flyball.errors import RejectedError
+from flyball.calling import Call
+from flyball.environment import Runtime
+from flyball.errors import FlyballError, FlyballWarning, SettingsError
+from flyball.idempotency import PARAMETER, Argument, Key, parameters_of, qualname
 from flyball.letter import LETTER_BYTES_MAX, Letter, decode_letter, encode_letter, one_line, write_letter
-from flyball.outcome import Outcome
-
-TYPE_CHECKING = False  # type checkers take this name for true; the guard is not loaded here
-if TYPE_CHECKING:
-    from flyball.guard import GuardedTarget
+from flyball.outcome import Outcome, Rejected
 
 __all__ = [
     "LETTER_BYTES_MAX",
     "CallableSink",
+    "DeadLetter",
     "FileSink",
     "Letter",
     "Sink",
     "SqsSink",
     "decode_letter",
     "encode_letter",
-    "keeps",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # A lost letter is lost work, so a sink may wait longer than a source: at most 2 x 2 s per attempt.
 SINK_TIMEOUT_S = 2.0
 SINK_ATTEMPTS = 2
-_CO_COROUTINE = 0x80  # of code objects
+_SELF = frozenset({"self", "cls"})
 
 
 class Sink(Protocol):
-    """Takes letters. Around an `async def` function `put` may be one as well."""
+    """Takes letters. Around what is awaited, `put` may be asynchronous as well."""
 
     def put(self, letter: Letter, /) -> object:
         """Keep the letter, or raise."""
         ...
 
 
-# --- the decorator ----------------------------------------------------------------------
-
-
-def keeps(
-    sink: Sink,
-    *,
-    target: GuardedTarget,
-    payload: Callable[..., object],
-    idempotency_key: Callable[..., str] | None = None,
-    fallback: Callable[..., Any] | None = None,
-) -> Callable[[F], F]:
-    """Decorate a guarded function, plain or `async def`, so that what it gives up is kept in `sink`.
+class DeadLetter:
+    """How the calls of a function are kept. A bare sink stands for `DeadLetter(sink)`.
 
     Args:
         sink: Takes the letters.
-        target: What the guard protects; it tells which errors are the target's fault.
-        payload: Called with the call's arguments after it failed; returns the JSON value to keep,
-            and nothing secret.
-        idempotency_key: As `payload`; returns the key under which the call may be repeated safely.
-        fallback: Called with the arguments, and answers, once the letter is kept; without it the
-            error is raised. A fallback of the guard itself answers first, and leaves no letter.
+        payload: Name of the argument that is the JSON value to keep; or a function
+            of the same arguments, called after the call has failed, that returns
+            it. None: the only argument that there is, beside the time-out and the
+            idempotency key. Nothing secret.
+        required: Whether a fallback must not answer for a payload that could not be kept.
     """
-    keeper = _Keeper(sink, target, payload, idempotency_key, fallback)
 
-    def decorate(function: F) -> F:
-        code = getattr(function, "__code__", None)
-        is_async = bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)
-        wrapper: Any = (_async_wrapper if is_async else _sync_wrapper)(keeper, function)
-        return wrapper  # type: ignore[no-any-return]  # same signature, by wraps()
-
-    return decorate
-
-
-class _Keeper:
-    """What one decorator needs, bound once."""
-
-    __slots__ = ("fallback", "handle", "key", "payload", "sink")
+    __slots__ = ("payload", "required", "sink")
 
     def __init__(
         self,
         sink: Sink,
-        handle: GuardedTarget,
-        payload: Callable[..., object],
-        key: Callable[..., str] | None,
-        fallback: Callable[..., Any] | None,
+        *,
+        payload: str | Callable[..., object] | None = None,
+        required: bool = False,
     ) -> None:
         self.sink = sink
-        self.handle = handle
         self.payload = payload
-        self.key = key
-        self.fallback = fallback
+        self.required = required
 
-    def takes(self, error: Exception) -> bool:
-        """The guard's own rule for its fallback: the target's failures, and calls that were not made."""
-        if isinstance(error, RejectedError):
-            return True
-        handle = self.handle
-        return classify(error, on=handle._on, ignore=handle._ignore).outcome < Outcome.PERMANENT
 
-    def letter(self, error: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Letter:
-        shared, key = self.handle._runtime, self.key
+class AttemptFailedError(FlyballError):
+    """A block said that its attempt has failed, and raised nothing; the text is the Outcome. Never raised."""
+
+
+class Keeper:
+    """Writes the letters of one guarded function, or of one call without a function."""
+
+    __slots__ = ("_required", "_shared", "_sink", "_target")
+
+    def __init__(self, dead_letter: Sink | DeadLetter, shared: Runtime, target: str) -> None:
+        whole = dead_letter if isinstance(dead_letter, DeadLetter) else DeadLetter(dead_letter)
+        if not callable(getattr(whole.sink, "put", None)):
+            raise SettingsError(
+                f"dead_letter={whole.sink!r} must have a method put(letter); CallableSink makes a sink of a "
+                "function",
+                field="dead_letter",
+            )
+        self._sink = whole.sink
+        self._required = whole.required
+        self._shared = shared
+        self._target = target
+
+    def write(
+        self,
+        error: Exception,
+        call: Call | Rejected,
+        payload: Callable[[], object],
+        key: Callable[[], str | None],
+    ) -> Letter:
+        """Return the letter of a call that is given up."""
         return write_letter(
             error,
-            target=self.handle.target.name,
-            function=shared.function,
-            payload=lambda: self.payload(*args, **kwargs),
-            idempotency_key=lambda: "" if key is None else key(*args, **kwargs),
-            attempts=0 if isinstance(error, RejectedError) else None,
-            at=shared.clock.wall_s(),
+            target=self._target,
+            function=self._shared.function,
+            payload=payload,
+            idempotency_key=lambda: key() or "",
+            attempts=0 if isinstance(call, Rejected) else call.attempt,
+            reason=(call.reason if isinstance(call, Rejected) else call.gave_up).name.lower(),
+            at=self._shared.clock.wall_s(),
         )
 
-    def put(self, error: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether the letter is kept; if not, the error says so."""
+    def put(self, error: Exception, letter: Letter) -> bool:
+        """Hand the letter to the sink; whether a fallback may answer. Raises no Exception."""
         try:
-            _refuse_awaitable(self.sink.put(self.letter(error, args, kwargs)))
+            _refuse_awaitable(self._sink.put(letter))
         except Exception as cause:  # noqa: BLE001 - the call's own error matters more
-            self._regret(error, cause)
-            return False
-        return True
+            return self._regret(error, letter, f"was not kept: {type(cause).__name__}: {one_line(cause)}")
+        return self._kept(error, letter)
 
-    async def put_async(self, error: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    async def put_async(self, error: Exception, letter: Letter) -> bool:
         """As `put`; the sink may be asynchronous."""
         try:
-            await _resolved(self.sink.put(self.letter(error, args, kwargs)))
+            receipt = self._sink.put(letter)
+            if isinstance(receipt, Awaitable):
+                await receipt
         except Exception as cause:  # noqa: BLE001 - the call's own error matters more
-            self._regret(error, cause)
-            return False
+            return self._regret(error, letter, f"was not kept: {type(cause).__name__}: {one_line(cause)}")
+        return self._kept(error, letter)
+
+    def _kept(self, error: Exception, letter: Letter) -> bool:
+        if letter.problem:
+            return self._regret(error, letter, f"has no payload: {letter.problem}")
+        self._tell(letter, kept=True)
         return True
 
-    def _regret(self, error: Exception, cause: Exception) -> None:
-        error.add_note(f"its dead letter was not kept: {type(cause).__name__}: {one_line(cause)}")
+    def _regret(self, error: Exception, letter: Letter, what: str) -> bool:
+        error.add_note(f"its dead letter {what}")
+        self._tell(letter, kept=False)
+        if self._shared.warn_once("letter", self._target):
+            from contextlib import suppress
+            from warnings import warn
+
+            with suppress(FlyballWarning):  # where warnings are errors, the call's own error is still the one
+                warn(f"a dead letter of {self._target!r} {what}", FlyballWarning, stacklevel=2)
+        return not self._required
+
+    def _tell(self, letter: Letter, *, kept: bool) -> None:
+        if self._shared.hooks is not None:
+            from flyball.hooks import LetterWritten
+
+            self._shared.hooks.emit(LetterWritten(letter.target, letter.reason, letter.attempts or 0, kept))
 
 
-def _sync_wrapper(keeper: _Keeper, function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def kept(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            if not keeper.takes(error):
-                raise
-            if not keeper.put(error, args, kwargs) or keeper.fallback is None:
-                raise
-            return keeper.fallback(*args, **kwargs)
-        if result.__class__ is CoroutineType:  # a plain function that returns a coroutine
-            return _awaited(keeper, result, args, kwargs)
-        return result
+class FunctionKeeper(Keeper):
+    """The same for one guarded function, whose arguments it knows."""
 
-    return kept
+    __slots__ = ("_key", "_payload")
+
+    def __init__(
+        self,
+        dead_letter: Sink | DeadLetter,
+        function: Callable[..., Any],
+        *,
+        shared: Runtime,
+        target: str,
+        timeout: str,
+        key: Key | None,
+    ) -> None:
+        """Find out what of the arguments is the payload.
+
+        Raises:
+            SettingsError: There is no such argument, or more than one could be meant.
+        """
+        super().__init__(dead_letter, shared, target)
+        given = dead_letter.payload if isinstance(dead_letter, DeadLetter) else None
+        if given is not None and not isinstance(given, str):
+            source = given
+            self._payload: Callable[[tuple[Any, ...], dict[str, Any]], object] = lambda args, kwargs: source(
+                *args, **kwargs
+            )
+        else:
+            name = _only_argument(function, timeout, key) if given is None else given
+            self._payload = Argument(name, function, field="payload").of
+        self._key = key
+
+    def letter(
+        self, error: Exception, call: Call | Rejected, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Letter:
+        """Return the letter of a call with these arguments."""
+        key = self._key
+        return self.write(
+            error,
+            call,
+            lambda: self._payload(args, kwargs),
+            lambda: None if key is None else key.text(args, kwargs),
+        )
 
 
-def _async_wrapper(keeper: _Keeper, function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    async def kept(*args: Any, **kwargs: Any) -> Any:
-        return await _awaited(keeper, function(*args, **kwargs), args, kwargs)
+class ValueKeeper(Keeper):
+    """The same for calls without a function: a permit, or a loop of attempts, whose payload is a value."""
 
-    return kept
+    __slots__ = ("_key", "_value")
+
+    def __init__(
+        self, dead_letter: Sink | DeadLetter, value: object, key: str | None, *, shared: Runtime, target: str
+    ) -> None:
+        super().__init__(dead_letter, shared, target)
+        if isinstance(dead_letter, DeadLetter) and dead_letter.payload is not None:
+            raise SettingsError(
+                f"DeadLetter(payload={dead_letter.payload!r}) is for functions, and a permit has no "
+                "arguments: give the value itself as payload=",
+                field="payload",
+            )
+        self._value = value
+        self._key = key
+
+    def failed(self, outcome: Outcome) -> Exception:
+        """Return the error of an attempt that failed without an exception."""
+        return AttemptFailedError(outcome.name.lower())
+
+    def letter(self, error: Exception, call: Call | Rejected) -> Letter:
+        """Return the letter of the call."""
+        return self.write(error, call, lambda: self._value, lambda: self._key)
 
 
-async def _awaited(
-    keeper: _Keeper, begun: Awaitable[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    try:
-        return await begun
-    except Exception as error:
-        if not keeper.takes(error):
-            raise
-        if not await keeper.put_async(error, args, kwargs) or keeper.fallback is None:
-            raise
-        return await _resolved(keeper.fallback(*args, **kwargs))
-
-
-async def _resolved(value: Any) -> Any:
-    return await value if isinstance(value, Awaitable) else value
+def _only_argument(function: Callable[..., Any], timeout: str, key: Key | None) -> str:
+    """The argument that can only be meant by the payload."""
+    others = _SELF | {timeout, PARAMETER, "" if key is None else key.name}
+    parameters = parameters_of(function)
+    names = [
+        name
+        for name, parameter in parameters.items()
+        if name not in others and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if len(names) != 1:
+        raise SettingsError(
+            f"dead_letter: {qualname(function)} has the arguments {', '.join(parameters) or 'none'}; say "
+            "which is to be kept, as DeadLetter(sink, payload='order'), or by a function of them",
+            field="payload",
+        )
+    return names[0]
 
 
 def _refuse_awaitable(receipt: object) -> None:

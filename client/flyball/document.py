@@ -14,7 +14,6 @@ bytes and an unchanged one need not be deployed.
 from __future__ import annotations
 
 import json
-import re
 from math import isfinite
 from typing import Any, NamedTuple, NoReturn
 
@@ -28,17 +27,16 @@ from flyball.records import (
     LATER_FIELDS,
     SCHEMA_VERSION,
     SECTIONS,
-    TARGET_NAME_PATTERN,
     Document,
     Jitter,
     TargetParams,
     clip,
+    is_target_name,
 )
 
 # Beyond this, a reader in another language could not keep the number exactly.
 REVISION_MAX = 2**53 - 1
 TEXT_MAX = 128  # characters of generated_at and policy_hash
-_is_target_name = re.compile(TARGET_NAME_PATTERN).match
 KEYS = ("schema", "revision", "generated_at", "policy_hash", "targets", "defaults")
 _SHOWN = 80  # characters of a wrong value that an error repeats
 
@@ -163,9 +161,10 @@ def decode_document(data: bytes, *, strict: bool = False) -> Document:
     entries = reader.mapping(root["targets"], "targets", None)
     targets = {}
     for name, entry in entries.items():
-        if not _is_target_name(name):
-            bound = "1 to 255 printable ASCII characters"
-            reader.fail(f"name {shown(name)} must be {bound}", "targets", name, bound)
+        if not is_target_name(name):
+            from flyball.names import BOUND, name_problem
+
+            reader.fail(f"name {name_problem(name)}", "targets", name, BOUND)
         targets[name] = reader.params(entry, f"targets.{name}", defaults)
     return Document(
         revision=reader.revision(root["revision"], "revision"),

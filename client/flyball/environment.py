@@ -17,18 +17,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from _contextvars import ContextVar
+from _thread import allocate_lock
 
 from flyball.breaker import NEVER
 from flyball.call import Target
 from flyball.clock import Clock, SystemClock
 from flyball.copies import watch_for_copies
 from flyball.errors import SettingsError
-from flyball.records import Circuit, Document, is_kill_switch
+from flyball.records import Circuit, is_kill_switch
 from flyball.sources import (
     STALE,
     AgentDocuments,
     Cached,
+    CachedDocument,
     CircuitSource,
     DocumentSource,
     EnvironmentDocuments,
@@ -38,6 +40,12 @@ from flyball.sources import (
 
 TYPE_CHECKING = False  # type checkers take this name for true; nothing is loaded for them here
 if TYPE_CHECKING:
+    from _contextvars import Token
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    Entered = tuple[float, Token[Any]]
+
     from flyball.faults import Faults
     from flyball.hooks import Hook, Hooks
 
@@ -45,8 +53,21 @@ if TYPE_CHECKING:
 FLUSH_S = 10.0
 # Left of the invocation for the function to answer after the last attempt was given up.
 DEADLINE_MARGIN_S = 0.05
+SEVERAL = float("-inf")  # in place of a deadline; earlier than every moment, so that fast paths ask
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"", "0", "false", "no", "off"})
+
+
+# Invocations of this thread or task, the innermost first: its Runtime, its deadline, and the one around it.
+_invocation: ContextVar[Any] = ContextVar("flyball.invocation", default=None)
+
+
+def _own_deadline(shared: Runtime) -> float | None:
+    """The deadline of the innermost invocation of `shared` in this thread or task."""
+    inside = _invocation.get()
+    while inside is not None and inside[0] is not shared:
+        inside = inside[2]
+    return None if inside is None else inside[1]
 
 
 def write_to_stdout(line: str) -> None:
@@ -64,9 +85,11 @@ class Runtime:
         "__weakref__",
         "_blind",
         "_circuits",
+        "_deadlines",
         "_document",
         "_flush_at_s",
         "_flush_write",
+        "_lock",
         "_warned",
         "async_sleep",
         "clock",
@@ -108,7 +131,10 @@ class Runtime:
         self.clock: Clock = SystemClock() if clock is None else clock
         self.sleep: Callable[[float], object] = self.clock.sleep
         self.async_sleep: Callable[[float], object] = _asyncio_sleep
-        self.deadline_s: float | None = None  # epoch seconds, of the invocation under way
+        # Epoch seconds, of the only invocation under way; SEVERAL if there are more: ask `deadline`.
+        self.deadline_s: float | None = None
+        self._deadlines: list[float] = []
+        self._lock = allocate_lock()  # of the deadlines
         self.off = off
         self.faults: Faults | None = None  # injected on purpose; flyball.faults
         self.hooks: Hooks | None = None
@@ -119,7 +145,7 @@ class Runtime:
         self.targets: dict[str, Target] = {}
         self._blind: set[str] = set()  # names of targets that were refused for want of knowledge
         self._warned: set[tuple[str, str]] = set()
-        self._document: Cached[Document] | None = None if documents is None else cached_document(documents)
+        self._document: CachedDocument | None = None if documents is None else cached_document(documents)
         self._circuits: Cached[Sequence[Circuit]] | None = None
         if circuits is not None:
             self._circuits = cached_circuits(circuits, lambda: tuple(self.targets), function)
@@ -145,15 +171,46 @@ class Runtime:
         return target
 
     def _apply_document(self, target: Target) -> None:
-        document = None if self._document is None else self._document.value
-        if document is None:
+        cached = self._document
+        if cached is None or cached.value is None:
             return
-        before = target.params
+        document, before = cached.value, target.params
         params = document.targets.get(target.name, document.defaults)
-        if target.apply_params(params, document.revision) and self.hooks is not None:
+        obeyed = target.apply_params(params, document.revision, withdrawn=cached.withdrawn)
+        if obeyed and self.hooks is not None:
             from flyball.hooks import ParamsApplied
 
             self.hooks.emit(ParamsApplied(target.name, document.revision, before, target.params))
+
+    def enter(self, deadline_s: float) -> Entered:
+        """Begin an invocation until `deadline_s`, or until that around ends; returns what `leave` takes."""
+        around_s = _own_deadline(self)
+        if around_s is not None:
+            deadline_s = min(deadline_s, around_s)
+        with self._lock:
+            self._deadlines.append(deadline_s)
+            self.deadline_s = deadline_s if len(self._deadlines) == 1 else SEVERAL
+        return deadline_s, _invocation.set((self, deadline_s, _invocation.get()))
+
+    def leave(self, entered: Entered) -> None:
+        """End the invocation that was entered last in this thread or task."""
+        deadline_s, token = entered
+        _invocation.reset(token)
+        with self._lock:
+            self._deadlines.remove(deadline_s)
+            left = self._deadlines
+            self.deadline_s = None if not left else left[0] if len(left) == 1 else SEVERAL
+
+    def deadline(self) -> float | None:
+        """Return when the invocation of this thread or task ends, epoch seconds; None if there is none.
+
+        A thread without one of its own, as a worker of a pool, obeys the only
+        one that is under way, and the latest of several.
+        """
+        if self.deadline_s != SEVERAL:
+            return self.deadline_s
+        own_s = _own_deadline(self)
+        return max(self._deadlines, default=None) if own_s is None else own_s
 
     @property
     def knows(self) -> bool:
@@ -184,6 +241,7 @@ class Runtime:
         needs no new seed: the clock draws from the kernel.
         """
         now_s = self.clock.wall_s()
+        self._lock = allocate_lock()
         self._flush_at_s = None
         for cached in (self._document, self._circuits):
             if cached is not None:
@@ -231,6 +289,7 @@ class Runtime:
             if document.refresh(wall_s, monotonic_s, self.clock.draw()):
                 for known in list(self.targets.values()):
                     self._apply_document(known)
+            self._say_refused("document", document.refused)
         if circuits is not None and circuits.due(wall_s, monotonic_s):
             read = True
             if circuits.refresh(wall_s, monotonic_s, self.clock.draw()):
@@ -239,7 +298,15 @@ class Runtime:
                 for circuit in circuits.value or ():
                     for concerned in self._concerned(circuit):
                         concerned.apply_circuit(circuit)
+            self._say_refused("circuit", circuits.refused)
         return read
+
+    def _say_refused(self, what: str, error: Exception | None) -> None:
+        """Warn, once, that what was published is not obeyed: nobody must wait for it in vain."""
+        if error is not None and self.warn_once("refused", what):
+            from flyball.misuse import warn_refused
+
+            warn_refused(what, error)
 
     def _concerned(self, circuit: Circuit) -> Sequence[Target]:
         if is_kill_switch(circuit):

@@ -62,12 +62,23 @@ class BulkheadFull(RejectedError):  # noqa: N818 - a state of affairs, as Deadli
     """As many calls of the target are under way in this environment as may be; `retry_after_s` is 0."""
 
 
+class BudgetExhausted(RejectedError):  # noqa: N818 - a state of affairs, as DeadlineExceeded
+    """Another attempt was wanted, and the retry budget had none; the last error is its cause.
+
+    Told to fallbacks only: without one, the last error itself is raised.
+    `retry_after_s` is 0: the budget is refilled by traffic, not by time.
+    """
+
+
 class ShedError(RejectedError):
     """The target times out and this call was shed, to let it catch up."""
 
 
 class DeadlineExceeded(RejectedError):  # noqa: N818 - reads like the built-in family of the same meaning
-    """No time was left to make the call at all."""
+    """No time was left to make the call at all.
+
+    Also told to a fallback if none was left to repeat it; the last error is its cause then.
+    """
 
 
 class SourceError(FlyballError):

@@ -27,7 +27,7 @@ from flyball.document import REVISION_MAX
 from flyball.environment import Runtime
 from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget, runtime
-from flyball.records import FLEET, FORCED, Circuit, CircuitState, RetryParams, is_kill_switch
+from flyball.records import FLEET, FORCED, BreakerParams, Circuit, CircuitState, RetryParams, is_kill_switch
 from flyball.throttle import MIN_TIMEOUTS
 from flyball.wrap import Plan
 
@@ -35,7 +35,7 @@ from flyball.wrap import Plan
 class Explanation(NamedTuple):
     """What holds for a target now.
 
-    `opens_after` fast failures of `min_calls` calls open it here; `worst_case_s`
+    `opens_after` fast failures at the end of `min_calls` calls open it here; `worst_case_s`
     is the longest that one call can take if every attempt times out, in a new
     environment, without a deadline; `retries_per_1000` what the budget allows.
     """
@@ -132,12 +132,14 @@ def _subject(subject: object, within: Runtime | None) -> _Subject:
 
 
 def _captured_by(function: object) -> Iterator[object]:
-    """What a function holds in its closure; a guarded one holds its plan."""
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
+    """What a function holds in its closure, and those it wraps; a guarded one holds its plan."""
+    while function is not None:
+        for cell in getattr(function, "__closure__", None) or ():
+            try:
+                yield cell.cell_contents
+            except ValueError:  # not filled yet
+                continue
+        function = getattr(function, "__wrapped__", None)
 
 
 # --- sentences ------------------------------------------------------------------------
@@ -231,6 +233,10 @@ def _until(circuit: Circuit, now_s: float) -> str:
 
 def _opens_after(target: Target) -> int:
     breaker = target.params.breaker
+    return min(_of_window(breaker), breaker.consecutive_failures or breaker.min_calls)
+
+
+def _of_window(breaker: BreakerParams) -> int:
     return max(1, ceil(breaker.failure_ratio * breaker.min_calls))
 
 
@@ -239,9 +245,11 @@ def _opens(target: Target) -> str:
     slow = (
         f", or when {p.slow_call_ratio:g} of them took {p.slow_call_ms} ms or more" if p.slow_call_ms else ""
     )
+    row = f"{p.consecutive_failures} failures in a row (time-outs count half), "
     return (
-        f"here after {_opens_after(target)} fast failures of {p.min_calls} calls in {p.window_s:g} s "
-        f"(a share of {p.failure_ratio:g}), or when none of {p.min_calls} came back{slow} {_source(target)}"
+        f"here after {row if p.consecutive_failures else ''}{_of_window(p)} fast failures of {p.min_calls} "
+        f"calls in {p.window_s:g} s (a share of {p.failure_ratio:g}), or when none of {p.min_calls} came "
+        f"back{slow} {_source(target)}"
     )
 
 
@@ -249,8 +257,8 @@ def _closes(target: Target) -> str:
     p = target.params.breaker
     return (
         f"after {p.open_s:g} to {p.open_s * (1.0 + OPEN_JITTER):g} s a share of {p.probe_ratio:g} of the "
-        f"calls probes, at least one per {p.open_s:g} s; {p.close_after} good ones in a row close it "
-        f"{_source(target)}"
+        f"calls probes, at least one per {p.open_s:g} s; {p.close_after} good ones in a row close it"
+        f"{', one if failures in a row had opened it' if p.consecutive_failures else ''} {_source(target)}"
     )
 
 

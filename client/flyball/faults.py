@@ -3,7 +3,8 @@
     with faults.inject("payments-api", error=ConnectionError, ratio=0.3, seed=1):
 
 A fault takes the place of the guarded function inside the call path: the client
-times, counts, retries and sheds it as if the target had done it. Off, which is
+times, counts, retries and sheds it as if the target had done it. It reaches
+permits, loops of attempts and obeying botocore clients as well. Off, which is
 nearly always, it costs the guard one comparison with None per attempt.
 
 For an experiment in a deployed function, the environment variable
@@ -143,6 +144,18 @@ class Faults:
         met = self._met(target)
         return _async_fault(self._within, function, timeout, met) if met else function
 
+    def script(self, target: str, told_s: float | None) -> tuple[float, Exception | None]:
+        """Return what the next attempt meets where nothing can stand around it: seconds to wait, then raise.
+
+        `told_s` is how long the attempt may take; None = nobody knows.
+        """
+        met = self._met(target)
+        return _script(met, told_s) if met else (0.0, None)
+
+    def concern(self, target: str) -> bool:
+        """Whether any fault that is on is for this target."""
+        return any(injection.fault.target == target for injection in self._on)
+
     def _met(self, target: str) -> list[Fault]:
         """The faults that the next attempt meets; counts it, and ends those whose time is over."""
         met = []
@@ -196,7 +209,10 @@ def _fault(
         if error is not None:
             if wait_s:
                 shared.sleep(wait_s)
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it would hold this frame
         try:
             result = function(*args, **kwargs)
         except Exception:
@@ -218,7 +234,10 @@ def _async_fault(
         if error is not None:
             if wait_s:
                 await _resolved(shared.async_sleep(wait_s))
-            raise error
+            try:
+                raise error
+            finally:
+                del error
         return await _late(shared, function(*args, **kwargs), wait_s)
 
     return faulty

@@ -20,32 +20,28 @@ forms are in `flyball.permit`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from functools import wraps
-from types import TracebackType
-from typing import Any, TypeVar, overload
 
 from flyball.call import Target
 from flyball.environment import DEADLINE_MARGIN_S, Runtime, from_environment
-from flyball.errors import SettingsError
-from flyball.records import TARGET_NAME_PATTERN
-from flyball.wrap import CO_COROUTINE as _CO_COROUTINE
-from flyball.wrap import CO_GENERATOR as _CO_GENERATOR
-from flyball.wrap import REJECTIONS as _REJECTIONS
+from flyball.functions import CO_COROUTINE, CO_GENERATOR, code_flags, takes
+from flyball.records import is_target_name
 from flyball.wrap import Kinds, Plan, Site, async_wrapper, sync_wrapper
-from flyball.wrap import code_flags as _code_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar, overload
+
+    from flyball.deadletter import DeadLetter, Sink, ValueKeeper
     from flyball.permit import Attempts, Permit
+    from flyball.results import Verdict
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
-    "_CO_COROUTINE",
-    "_CO_GENERATOR",
-    "_REJECTIONS",
     "GuardedTarget",
-    "_code_flags",
     "configure",
     "flush",
     "handler",
@@ -54,8 +50,8 @@ __all__ = [
     "target",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
+# Libraries whose decorators repeat a function: a guard that may repeat as well multiplies (flyball.stacked).
+_RETRIERS = frozenset({"backoff", "backon", "retry", "retrying", "stamina", "tenacity"})
 _WHEN_UNKNOWN = ("closed", "open")
 _NOT_GIVEN = object()
 
@@ -92,7 +88,8 @@ def target(
     """Return the handle of a dependency, to decorate the functions that call it.
 
     Args:
-        name: The same name as in the policy; printable ASCII, 1 to 255 characters.
+        name: The same name as in the policy; 1 to 128 letters, digits and . _ : @ / # + -
+            of ASCII, the first a letter or digit (flyball.names).
         on: Exceptions that mean that the target failed, beside those recognised
             by themselves (time-outs, refused connections, 429 and 5xx answers).
         ignore: Exceptions that say nothing about the target.
@@ -108,33 +105,39 @@ def target(
         within: The Runtime to belong to; default the process's.
 
     Raises:
-        SettingsError: `name` cannot be a metric dimension, `when_unknown` is
-            neither word, or an environment variable cannot be obeyed.
+        SettingsError: `name` cannot be used everywhere, `on` or `ignore` holds what
+            is no exception class, `when_unknown` is neither word, or an environment
+            variable cannot be obeyed.
     """
-    if not re.match(TARGET_NAME_PATTERN, name):
-        raise SettingsError(f"name={name!r} must be 1 to 255 printable ASCII characters", field="name")
+    failures, neutral = (kinds if isinstance(kinds, tuple) else (kinds,) for kinds in (on, ignore))
+    if not (is_target_name(name) and _are_exceptions(failures) and _are_exceptions(neutral)):
+        from flyball.misuse import refuse_target
+
+        refuse_target(name, {"on": failures, "ignore": neutral})
     if when_unknown not in _WHEN_UNKNOWN:
-        raise SettingsError(
-            f"when_unknown={when_unknown!r} must be one of {', '.join(_WHEN_UNKNOWN)}", field="when_unknown"
-        )
+        from flyball.misuse import refuse_word
+
+        refuse_word("when_unknown", when_unknown, _WHEN_UNKNOWN)
     shared = runtime() if within is None else within
     known = shared.target(name)
     if when_unknown == "open":
         shared.refuse_unknown(known)
-    return GuardedTarget(shared, known, _kinds(on), _kinds(ignore), idempotent)
+    return GuardedTarget(shared, known, failures, neutral, idempotent)
 
 
-def _kinds(kinds: Kinds | type[BaseException]) -> Kinds:
-    return kinds if isinstance(kinds, tuple) else (kinds,)
+def _are_exceptions(kinds: tuple[object, ...]) -> bool:
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
-def _refuse_both(idempotent: bool | None, key: object) -> None:
-    if idempotent is not None:
-        raise SettingsError(
-            f"idempotent={idempotent!r} decides for every call, and idempotency_key={key!r} for each by its "
-            "key: give one of them",
-            field="idempotent",
-        )
+def _library_of(function: object) -> str:
+    """The package in which a function was written, or the wrapper that stands for it."""
+    module = getattr(function, "__globals__", {}).get("__name__", "")
+    return str(module).partition(".")[0]
+
+
+def _answering(fallback: object) -> Callable[..., Any] | None:
+    """The fallback as a function; None = there is none. A value answers for itself."""
+    return fallback if fallback is None or callable(fallback) else lambda *_args, **_kwargs: fallback
 
 
 class GuardedTarget:
@@ -150,83 +153,116 @@ class GuardedTarget:
         self.target = target
         self.idempotent = idempotent
 
-    @overload
-    def guard(self, function: F, /) -> F: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def guard(
-        self,
-        function: None = None,
-        /,
-        *,
-        fallback: Callable[..., Any] | None = None,
-        timeout: str = "",
-        idempotent: bool | None = None,
-        idempotency_key: str | Callable[..., object] | None = None,
-    ) -> Callable[[F], F]: ...
+        @overload
+        def guard(self, function: F, /) -> F: ...
+
+        @overload
+        def guard(
+            self,
+            function: None = None,
+            /,
+            *,
+            fallback: object = None,
+            timeout: str = "",
+            idempotent: bool | None = None,
+            idempotency_key: str | Callable[..., object] | None = None,
+            dead_letter: Sink | DeadLetter | None = None,
+            verdict: Verdict | None = None,
+        ) -> Callable[[F], F]: ...
 
     def guard(
         self,
         function: Callable[..., Any] | None = None,
         /,
         *,
-        fallback: Callable[..., Any] | None = None,
+        fallback: object = None,
         timeout: str = "",
         idempotent: bool | None = None,
         idempotency_key: str | Callable[..., object] | None = None,
+        dead_letter: Sink | DeadLetter | None = None,
+        verdict: Verdict | None = None,
     ) -> Any:
         """Decorate a function, plain or `async def`, so that its calls are protected.
 
         Args:
             function: When used without brackets.
-            fallback: Called with the same arguments instead of raising, when the
-                call is not made or its last attempt failed by the target's fault.
-                If it names a keyword-only parameter `error`, it is told why: a
-                CircuitOpenError with its `retry_after_s`, or the last error.
+            fallback: The answer (the same object each time) when the call is not made
+                or its last attempt failed by the target's fault; or a function of the
+                same arguments that returns it. If that names a keyword-only parameter
+                `error`, it is told why: a RejectedError if a brake kept the call from
+                being made or repeated (the last error is its cause), else the last
+                error. None: the error is raised; to answer None, give a function.
             timeout: Name of the keyword argument through which the function
                 receives the attempt's time-out in seconds; "" = it is not told.
             idempotent: Overrides the target's declaration for this function.
             idempotency_key: Name of the argument that makes a repetition
                 harmless, or a function of the same arguments that returns it.
-                A call with a key may be repeated, whatever the target declares;
-                one without (None, empty) is made once, and that is said once.
-                The key is handed on as `idempotency_key=` if the function names
-                such a parameter.
+                A call with a key may be repeated, whatever the target declares; one
+                without (None, empty) is made once, and that is said once. The key is
+                handed on as `idempotency_key=` if the function has such a parameter.
+            dead_letter: Where the payload of a call goes that is given up, with its
+                attempts, reason, last error and key (flyball.deadletter): a sink, or
+                a DeadLetter that says which argument is the payload.
+            verdict: A function of the result that returns None for a good one, else
+                its Outcome (flyball.results). A bad one is treated as a failure, and
+                returned if it was the last and there is no fallback.
 
         Raises:
-            SettingsError: The function is a generator (guard what makes the
-                request), there is no such argument, or both ways to declare
-                repetition are used.
+            SettingsError: It is no function, or a generator (guard what makes the request),
+                there is no such argument, or repetition is declared in both ways.
         """
-        if idempotency_key is not None:
-            _refuse_both(idempotent, idempotency_key)
+        if idempotency_key is not None and idempotent is not None:
+            from flyball.misuse import refuse_both
 
-        def decorate(inner: Callable[..., Any]) -> Callable[..., Any]:
-            flags = _code_flags(inner)
-            if flags & _CO_GENERATOR:
-                raise SettingsError(
-                    f"{inner!r} is a generator, whose call returns before anything is asked of the "
-                    "target; guard the function that makes the request",
-                    field="function",
-                )
-            site, key = self._site, None
-            if idempotency_key is not None:
-                from flyball.idempotency import Key
+            refuse_both(idempotent, idempotency_key)
 
-                key = Key(idempotency_key, inner, shared=site.runtime, target=site.target.name)
-            plan = Plan(
-                site,
-                inner,
-                fallback=fallback,
-                timeout=timeout,
-                idempotent=self.idempotent if idempotent is None else idempotent,
-                key=key,
-            )
-            return async_wrapper(plan) if flags & _CO_COROUTINE else sync_wrapper(plan)
+        def decorate(inner: Any) -> Any:
+            return self._guarded(inner, fallback, timeout, idempotent, idempotency_key, dead_letter, verdict)
 
         return decorate if function is None else decorate(function)
 
-    def permit(self) -> Permit:
+    def _guarded(
+        self,
+        inner: Any,
+        fallback: object,
+        timeout: str,
+        idempotent: bool | None,
+        key: str | Callable[..., object] | None,
+        dead_letter: Sink | DeadLetter | None,
+        verdict: Verdict | None,
+    ) -> Any:
+        flags, site, answer = code_flags(inner), self._site, _answering(fallback)
+        usable = callable(inner) and not flags & CO_GENERATOR
+        if not usable or (timeout and not takes(inner, timeout)):
+            from flyball.misuse import refuse_function
+
+            refuse_function(inner, timeout)
+        asynchronous = bool(flags & CO_COROUTINE)
+        repeatable = self.idempotent if idempotent is None else idempotent
+        if (repeatable or key is not None) and _library_of(inner) in _RETRIERS:
+            from flyball.stacked import notice_decorated
+
+            notice_decorated(site.runtime, site.target.name, inner, _library_of(inner))
+        if key is not None or dead_letter is not None or verdict is not None:
+            from flyball.options import elaborate
+
+            return elaborate(
+                site,
+                inner,
+                fallback=answer,
+                timeout=timeout,
+                idempotent=repeatable,
+                idempotency_key=key,
+                dead_letter=dead_letter,
+                verdict=verdict,
+                asynchronous=asynchronous,
+            )
+        plan = Plan(site, inner, fallback=answer, timeout=timeout, idempotent=repeatable)
+        return async_wrapper(plan) if asynchronous else sync_wrapper(plan)
+
+    def permit(self, *, dead_letter: Sink | DeadLetter | None = None, payload: object = None) -> Permit:
         """Return a call for code that cannot be wrapped; it begins with `with` or `async with`.
 
         `permit.success()`, `permit.failure(...)` or `permit.ignore()` says how it
@@ -234,12 +270,26 @@ class GuardedTarget:
         a word, or by an interruption, says nothing about the target. Never
         repeated: see `attempts`.
 
+        Args:
+            dead_letter: Where `payload` goes, when the block is left, if the call
+                was not made or failed by the target's fault.
+            payload: The JSON value to keep then.
+
         Raises (at `with`):
             RejectedError: The call is not to be made; the kind says why.
         """
         from flyball.permit import Permit
 
-        return Permit(self._site)
+        return Permit(self._site, self._keeper(dead_letter, payload, None))
+
+    def _keeper(
+        self, dead_letter: Sink | DeadLetter | None, payload: object, key: str | None
+    ) -> ValueKeeper | None:
+        if dead_letter is None:
+            return None
+        from flyball.deadletter import ValueKeeper
+
+        return ValueKeeper(dead_letter, payload, key, shared=self._runtime, target=self.target.name)
 
     def acquire(self) -> Permit:
         """Return a permit that has begun, for code without a block; if it is forgotten, nothing is counted.
@@ -249,7 +299,14 @@ class GuardedTarget:
         """
         return self.permit().begin()
 
-    def attempts(self, *, idempotent: bool | None = None, idempotency_key: object = _NOT_GIVEN) -> Attempts:
+    def attempts(
+        self,
+        *,
+        idempotent: bool | None = None,
+        idempotency_key: object = _NOT_GIVEN,
+        dead_letter: Sink | DeadLetter | None = None,
+        payload: object = None,
+    ) -> Attempts:
         """Return the attempts of one call, to loop over with `for` or `async for`, each a `with` block.
 
             for attempt in payments.attempts():
@@ -261,59 +318,74 @@ class GuardedTarget:
         ends the loop.
 
         Args:
-            idempotent: Whether the call may be repeated; default the target's
-                declaration.
+            idempotent: Whether the call may be repeated; default the target's word.
             idempotency_key: If given, it decides instead: with a key the call
                 may be repeated, with None or an empty one it is made once.
+            dead_letter: Where `payload` goes if the call was not made, or its last
+                attempt failed by the target's fault.
+            payload: The JSON value to keep then.
 
         Raises (at the first `with`):
             RejectedError: The call is not to be made; the kind says why.
         """
         from flyball.permit import Attempts
 
-        repeatable = self.idempotent if idempotent is None else idempotent
+        repeatable, key = (self.idempotent if idempotent is None else idempotent), None
         if idempotency_key is not _NOT_GIVEN:
             from flyball.idempotency import key_text, say_missing
 
-            _refuse_both(idempotent, idempotency_key)
-            repeatable = key_text(idempotency_key) is not None
+            if idempotent is not None:
+                from flyball.misuse import refuse_both
+
+                refuse_both(idempotent, idempotency_key)
+            key = key_text(idempotency_key)
+            repeatable = key is not None
             if not repeatable:
                 say_missing(self._runtime, self.target.name, "attempts()", stacklevel=3)
-        return Attempts(self._site, repeatable)
+        return Attempts(self._site, repeatable, self._keeper(dead_letter, payload, key))
 
 
 class invocation:  # noqa: N801 - reads as a statement: `with flyball.invocation(context):`
     """The extent of one Lambda invocation: a deadline for all guarded calls, and metrics at its end.
+
+    Invocations of a host with concurrency may overlap: each thread or task obeys
+    its own. One inside another never lengthens it.
 
     Args:
         context: Lambda's context, or anything with `get_remaining_time_in_millis`.
         within: The Runtime; default the process's.
     """
 
-    __slots__ = ("_before_s", "_context", "_within")
+    __slots__ = ("_context", "_entered", "_within")
 
     def __init__(self, context: Any, *, within: Runtime | None = None) -> None:
         self._context = context
         self._within = within
-        self._before_s: float | None = None
 
     def __enter__(self) -> None:
         shared = self._within = runtime() if self._within is None else self._within
         # 0 is a value: no time is left. Only a missing clock means no deadline.
         remaining_s = self._context.get_remaining_time_in_millis() / 1_000.0
-        self._before_s = shared.deadline_s
-        shared.deadline_s = shared.clock.wall_s() + remaining_s - DEADLINE_MARGIN_S
+        self._entered = shared.enter(shared.clock.wall_s() + remaining_s - DEADLINE_MARGIN_S)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._within is not None  # noqa: S101 - entered
-        self._within.deadline_s = self._before_s
+        self._within.leave(self._entered)
         self._within.flush()
 
 
 def handler(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Decorate a Lambda handler: each invocation sets the deadline and writes the metrics."""
+    """Decorate a Lambda handler, plain or not: each invocation sets the deadline and writes the metrics."""
+    if code_flags(function) & CO_COROUTINE:
+
+        @wraps(function)
+        async def handled_async(event: Any, context: Any) -> Any:
+            with invocation(context):
+                return await function(event, context)
+
+        return handled_async
 
     @wraps(function)
     def handled(event: Any, context: Any) -> Any:

@@ -14,9 +14,9 @@ are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from flyball.call import Call, Target
+from flyball.named import NamedTuple
 from flyball.outcome import Counters, Outcome, Rejected, RejectReason
 from flyball.records import CircuitState, TargetParams
 
@@ -70,6 +70,18 @@ class KeyMissing(NamedTuple):
     function: str
 
 
+class LetterWritten(NamedTuple):
+    """A call was given up after `attempts`, and its dead letter written; `kept`: sink and payload are well.
+
+    `reason` is a GaveUp or RejectReason in small letters.
+    """
+
+    target: str
+    reason: str
+    attempts: int
+    kept: bool
+
+
 class MetricsFlushed(NamedTuple):
     """What a target counted since the last flush, if anything happened. Nobody counts in it any more."""
 
@@ -85,6 +97,7 @@ Event = (
     | ParamsApplied
     | StackedRetries
     | KeyMissing
+    | LetterWritten
     | MetricsFlushed
 )
 Hook = Callable[[Event], object]

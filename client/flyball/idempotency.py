@@ -17,7 +17,7 @@ Source: AWS Builders' Library, "Making retries safe with idempotent APIs".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyball.environment import Runtime
@@ -36,10 +36,60 @@ def key_text(key: object) -> str | None:
     return text if text.strip() else None
 
 
+class Argument:
+    """One argument of a function by its name, however it is passed."""
+
+    __slots__ = ("_default", "_index", "_name")
+
+    def __init__(self, name: str, function: Callable[..., Any], *, field: str) -> None:
+        """Read the signature of `function` once; `field` is the option that named the argument.
+
+        Raises:
+            SettingsError: There is no such argument.
+        """
+        parameters = parameters_of(function)
+        places = [key for key, parameter in parameters.items() if parameter.kind in _positional()]
+        self._name = name
+        self._index = places.index(name) if name in places else -1
+        self._default: object = None
+        if name in parameters:
+            default = parameters[name].default
+            self._default = None if default is parameters[name].empty else default
+        elif not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            raise SettingsError(
+                f"{field}={name!r} is no argument of {qualname(function)}{_hint(name, parameters)}",
+                field=field,
+            )
+
+    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """Return its value in a call; its default, or None, if it was not passed."""
+        if self._name in kwargs:
+            return kwargs[self._name]
+        return args[self._index] if 0 <= self._index < len(args) else self._default
+
+
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the parameters of a function by name."""
+    from inspect import signature  # a dozen imports, for those who name an argument
+
+    return signature(function).parameters
+
+
+def qualname(function: Callable[..., Any]) -> str:
+    """Return the name by which an error or a warning speaks of a function."""
+    return str(getattr(function, "__qualname__", None) or repr(function))
+
+
+def _positional() -> tuple[object, ...]:
+    from inspect import Parameter
+
+    return Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+
+
 class Key:
     """Where the key of one guarded function comes from, and whether the function wants it."""
 
-    __slots__ = ("_default", "_function", "_index", "_name", "_of", "_shared", "_target", "_wanted")
+    __slots__ = ("_function", "_of", "_shared", "_target", "_wanted", "name")
 
     def __init__(
         self,
@@ -61,38 +111,24 @@ class Key:
         Raises:
             SettingsError: There is no such argument.
         """
-        from inspect import Parameter, signature  # a dozen imports, for those who declare a key
-
-        parameters = signature(function).parameters
-        places = [
-            name
-            for name, parameter in parameters.items()
-            if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-        ]
-        variadic = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
-        self._function = getattr(function, "__qualname__", repr(function))
+        self.name = "" if callable(source) else source  # of the argument
+        self._function = qualname(function)
         self._shared = shared
         self._target = target
-        self._of = source if callable(source) else None
-        self._name = "" if callable(source) else source
-        self._index = places.index(self._name) if self._name in places else -1
-        self._default: object = None
-        self._wanted = PARAMETER in parameters and self._name != PARAMETER
-        if self._wanted and PARAMETER in places:
-            self._wanted = parameters[PARAMETER].kind is not Parameter.POSITIONAL_ONLY
-        if self._name in parameters:
-            default = parameters[self._name].default
-            self._default = None if default is Parameter.empty else default
-        elif self._of is None and not variadic:
-            hint = _hint(self._name, parameters)
-            raise SettingsError(
-                f"idempotency_key={source!r} is no argument of {self._function}{hint}",
-                field="idempotency_key",
+        if callable(source):
+            self._of: Callable[[tuple[Any, ...], dict[str, Any]], object] = lambda args, kwargs: source(
+                *args, **kwargs
             )
+        else:
+            self._of = Argument(source, function, field=PARAMETER).of
+        wanted = parameters_of(function).get(PARAMETER)
+        self._wanted = wanted is not None and self.name != PARAMETER
+        if wanted is not None and wanted.kind is wanted.POSITIONAL_ONLY:
+            self._wanted = False
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         """Return whether this call may be repeated, and the keyword arguments to make it with."""
-        key = key_text(self._key(args, kwargs))
+        key = self.text(args, kwargs)
         if key is None:
             say_missing(self._shared, self._target, self._function, stacklevel=4)
             return False, kwargs
@@ -100,12 +136,9 @@ class Key:
             return True, {**kwargs, PARAMETER: key}
         return True, kwargs
 
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        if self._of is not None:
-            return self._of(*args, **kwargs)
-        if self._name in kwargs:
-            return kwargs[self._name]
-        return args[self._index] if 0 <= self._index < len(args) else self._default
+    def text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """Return the key of a call as text; None if it has none."""
+        return key_text(self._of(args, kwargs))
 
 
 def say_missing(shared: Runtime, target: str, function: str, *, stacklevel: int) -> None:

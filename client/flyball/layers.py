@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flyball.books import AT_ONCE, Books
 from flyball.environment import Runtime
 
 # An object, and of each of its attributes the value and, if that is a container, a copy of the content.
@@ -28,7 +29,11 @@ _REPLACED = frozenset({"clock", "sleep", "async_sleep", "_flush_write"})
 # what a call finds out, the next one finds out again.
 _KEPT = frozenset(
     {
-        ("Target", "counters"),
+        ("Books", "_counters"),
+        ("Books", "_keep_latency"),
+        ("Books", "_well"),
+        ("Books", "_booked"),
+        ("Books", "_book_at_s"),
         ("Target", "quiet_until_s"),
         ("Breaker", "changes"),
         ("Breaker", "generation"),
@@ -88,7 +93,9 @@ def memory_of(subject: object) -> Memory:
         known.add(id(thing))
         kind = type(thing)
         slots = {name for base in kind.__mro__ for name in getattr(base, "__slots__", ())}
-        kept = {name for name in slots if (kind.__name__, name) in _KEPT}
+        kept = {name for name in slots for base in kind.__mro__ if (base.__name__, name) in _KEPT}
+        if isinstance(thing, Books):
+            thing._book()  # what went well before belongs to what is remembered
         values = {}
         for name in slots & _REPLACED if isinstance(thing, Runtime) else slots - kept:
             value = getattr(thing, name)
@@ -112,6 +119,9 @@ def _changes(value: object) -> bool:
 
 def _remember(memory: Memory) -> None:
     for thing, values in memory:
+        if isinstance(thing, Books):
+            thing._book()  # what went well inside is forgotten with the windows, and stays counted
+            thing._book_at_s = AT_ONCE
         for name, (value, content) in values.items():
             if content is not None:  # the same container: others may hold it
                 value.clear()

@@ -28,7 +28,9 @@ class Letter(NamedTuple):
 
     `function` is the Lambda function's name, "" outside. `payload` is a JSON value,
     None if `problem` says why it is missing. `attempts` counts those that were made:
-    0 = rejected, None = the guard did not tell. `first_failed_at` is epoch seconds.
+    0 = rejected, None = the writer did not know. `reason` is why there was no other: a
+    GaveUp or RejectReason in small letters, "" = not known. `first_failed_at` is epoch
+    seconds.
     """
 
     target: str
@@ -40,6 +42,7 @@ class Letter(NamedTuple):
     first_failed_at: float
     idempotency_key: str = ""
     problem: str = ""
+    reason: str = ""
     schema: int = LETTER_SCHEMA
 
 
@@ -89,7 +92,8 @@ def decode_letter(data: str | bytes) -> Letter:
         _fail("attempts", attempts, "an integer of at least 0, or null")
     if not isinstance(at_s, int | float) or isinstance(at_s, bool) or not 0 <= at_s < TIME_MAX_S:
         _fail("first_failed_at", at_s, "epoch seconds")
-    texts = ("target", "function", "error", "error_text", "idempotency_key", "problem")
+    texts = ("target", "function", "error", "error_text", "idempotency_key", "problem", "reason")
+    root.setdefault("reason", "")  # not every writer says it
     for field in texts:
         if not isinstance(root.get(field), str):
             _fail(field, root.get(field), "text")
@@ -114,12 +118,14 @@ def write_letter(
     idempotency_key: Callable[[], str],
     attempts: int | None,
     at: float,
+    reason: str = "",
 ) -> Letter:
     """Return the letter of a call that failed with `error` at `at` (epoch seconds); raises no Exception.
 
     What goes wrong with payload or key stands in `problem`, and such a letter cannot be redriven.
     """
     letter = Letter(target, function, None, type(error).__name__, one_line(error), attempts, at)
+    letter = letter._replace(reason=reason)
     try:
         key: object = idempotency_key()
         if not isinstance(key, str) or len(key) > KEY_MAX:

@@ -18,6 +18,7 @@ when the adapter is made, and is no dependency.
     flyball.params_applied    counter   newer documents obeyed                      target
     flyball.stacked_retries   counter   repetitions by the SDK, beneath ours        target
     flyball.keys_missing      counter   calls without their idempotency key         target
+    flyball.dead_letters      counter   calls given up, to be kept                  target, reason, kept
 
 Source: OpenTelemetry Metrics API (get_meter, create_counter, create_histogram,
 create_gauge; the last since opentelemetry-api 1.23).
@@ -33,6 +34,7 @@ from flyball.hooks import (
     CircuitChanged,
     Event,
     KeyMissing,
+    LetterWritten,
     MetricsFlushed,
     ParamsApplied,
     StackedRetries,
@@ -61,7 +63,17 @@ class Meter(Protocol):
 class OpenTelemetry:
     """A hook that feeds the instruments of one meter."""
 
-    __slots__ = ("_changes", "_counts", "_keys", "_latency", "_params", "_rejected", "_stacked", "_state")
+    __slots__ = (
+        "_changes",
+        "_counts",
+        "_keys",
+        "_latency",
+        "_letters",
+        "_params",
+        "_rejected",
+        "_stacked",
+        "_state",
+    )
 
     def __init__(self, meter: Meter | None = None) -> None:
         """Make the instruments.
@@ -82,6 +94,7 @@ class OpenTelemetry:
         self._params = meter.create_counter(PREFIX + "params_applied", unit="1")
         self._stacked = meter.create_counter(PREFIX + "stacked_retries", unit="1")
         self._keys = meter.create_counter(PREFIX + "keys_missing", unit="1")
+        self._letters = meter.create_counter(PREFIX + "dead_letters", unit="1")
 
     def __call__(self, event: Event) -> None:
         """Take an event of a Runtime."""
@@ -105,6 +118,8 @@ class OpenTelemetry:
                 self._stacked.add(sdk_retries, where)
             case KeyMissing():
                 self._keys.add(1, where)
+            case LetterWritten(_, reason, _, kept):
+                self._letters.add(1, {**where, "reason": reason, "kept": kept})
             case _:
                 pass  # a scheduled retry is counted as one of `retries` once it was made
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
-from typing import NamedTuple
+
+from flyball.named import NamedTuple
 
 TYPE_CHECKING = False
 
@@ -35,6 +36,18 @@ class RejectReason(IntEnum):
     DEADLINE = 2
     BULKHEAD_FULL = 3
     UNKNOWN = 4  # nothing is known of the target, and it was declared that it must not be called then
+
+
+class GaveUp(IntEnum):
+    """Why no other attempt followed a failed one: the brake that said no, in the order of asking."""
+
+    OWN_FAULT = 0  # the caller's, or declared to be no news: to repeat it would not help
+    NOT_REPEATABLE = 1  # not declared idempotent, without a key, or a probe
+    CIRCUIT = 2  # it opened meanwhile
+    ATTEMPTS = 3  # all that are allowed were made
+    RETRY_AFTER = 4  # the target asked for a longer pause than is worth waiting
+    DEADLINE = 5
+    BUDGET = 6
 
 
 class Rejected(NamedTuple):

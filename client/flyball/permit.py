@@ -15,6 +15,11 @@ A verdict is given once, by word or by the exception that leaves the block; to
 leave without one is neutral, whatever the way: end of the block, interruption,
 cancellation, a generator that is closed. What the call held is given back then,
 and at the latest when it is forgotten.
+
+Faults on purpose (`flyball.faults`) cannot take the place of a block. A permit
+meets them at its begin, which raises the injected error after the verdict; a
+loop makes such attempts itself, and hands out the first that is well. Blocks are
+taken to keep to their `timeout_s`.
 """
 
 from __future__ import annotations
@@ -24,22 +29,28 @@ from types import TracebackType
 from typing import Self
 
 from flyball.call import Call
-from flyball.outcome import Outcome, Rejected
+from flyball.outcome import GaveUp, Outcome, Rejected
 from flyball.wrap import Site, resolved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from flyball.deadletter import ValueKeeper
 
 
 class Permit:
     """One attempt, and the verdict about it. Made by `permit()` or `acquire()` of a target."""
 
-    __slots__ = ("_begun", "_begun_s", "_call", "_decided", "_entered", "_site")
+    __slots__ = ("_begun", "_begun_s", "_call", "_decided", "_entered", "_given_up", "_keeper", "_site")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, keeper: ValueKeeper | None = None) -> None:
         self._site = site
+        self._keeper = keeper  # of what is given up
         self._call: Call | None = None  # None before the begin, and if flyball is switched off
         self._begun = False
         self._begun_s = 0.0  # monotonic
         self._entered = False
         self._decided = False
+        self._given_up: Exception | None = None  # to be kept when the block is left
 
     def begin(self) -> Self:
         """Begin the attempt; `with` does it if that was not done before.
@@ -48,22 +59,77 @@ class Permit:
             RejectedError: The call is not to be made; the kind says why.
             RuntimeError: It has begun already.
         """
+        rejected = self._open()
+        if rejected is not None:
+            refusal = self._site.refusal(rejected)
+            try:
+                if self._keeper is not None:
+                    self._keeper.put(refusal, self._keeper.letter(refusal, rejected))
+                raise refusal
+            finally:
+                del refusal  # it holds this frame: the slots of all loops above would wait for the collector
+        wait_s, error = self._fault()
+        if wait_s:
+            self._site.runtime.sleep(wait_s)
+        if error is not None:
+            try:
+                self._meet(error)
+            finally:
+                del error  # as above
+        return self
+
+    async def _begin_async(self) -> None:
+        """As `begin`; the sink may be asynchronous, and the waiting of a fault is."""
+        rejected = self._open()
+        if rejected is not None:
+            refusal = self._site.refusal(rejected)
+            try:
+                if self._keeper is not None:
+                    await self._keeper.put_async(refusal, self._keeper.letter(refusal, rejected))
+                raise refusal
+            finally:
+                del refusal  # as in `begin`
+        wait_s, error = self._fault()
+        if wait_s:
+            await resolved(self._site.runtime.async_sleep(wait_s))
+        if error is not None:
+            self._entered = True
+            try:
+                self._meet(error)
+            finally:
+                del error
+                await self._keep_async()
+
+    def _open(self) -> Rejected | None:
+        """Begin, or return why not."""
         if self._begun:
             raise RuntimeError(f"this permit for {self._site.target.name!r} is used up: take another one")
         if not self._site.runtime.off:
-            self._call = self._call_to_make()
+            call = self._call_to_make()
+            if isinstance(call, Rejected):
+                return call
+            self._call = call
         self._begun = True
         self._begun_s = self._site.runtime.clock.monotonic_s()
-        return self
+        return None
 
-    def _call_to_make(self) -> Call:
-        return self._new_call(idempotent=False)
+    def _call_to_make(self) -> Call | Rejected:
+        return self._site.begin(False)
 
-    def _new_call(self, *, idempotent: bool) -> Call:
-        call = self._site.begin(idempotent)
-        if isinstance(call, Rejected):
-            self._site.refuse(call)
-        return call
+    def _fault(self) -> tuple[float, Exception | None]:
+        """Seconds by which a fault on purpose makes this attempt late, and the error it raises then."""
+        faults = self._site.runtime.faults
+        if faults is None or self._call is None:
+            return 0.0, None
+        return faults.script(self._site.target.name, self.timeout_s)
+
+    def _meet(self, error: Exception) -> None:
+        """Fail by a fault on purpose, as the block would have."""
+        try:
+            self.failure(error)
+            raise error
+        finally:
+            del error
 
     @property
     def timeout_s(self) -> float | None:
@@ -92,7 +158,10 @@ class Permit:
             RuntimeError: There was a verdict already.
         """
         self._decide()
-        return self._fail(found) is not None
+        follows = self._fail(found) is not None
+        if not self._entered:  # there is no block that could be left
+            self._keep()
+        return follows
 
     def ignore(self) -> None:
         """The attempt ended, and says nothing about the target.
@@ -107,11 +176,27 @@ class Permit:
         if call is None:
             return None
         if isinstance(found, Outcome):
-            return self._site.ended(call, found, self._begun_s)
-        if isinstance(found, Exception):
-            return self._site.failed(call, found, self._begun_s)
-        call.abandon()  # an interruption is no verdict
-        return None
+            wait_s = self._site.ended(call, found, self._begun_s)
+        elif isinstance(found, Exception):
+            wait_s = self._site.failed(call, found, self._begun_s)
+        else:
+            call.abandon()  # an interruption is no verdict
+            return None
+        if wait_s is None and self._keeper is not None and call.gave_up is not GaveUp.OWN_FAULT:
+            self._given_up = found if isinstance(found, Exception) else self._keeper.failed(found)
+        return wait_s
+
+    def _keep(self) -> None:
+        """Keep what was given up, once."""
+        error, self._given_up = self._given_up, None
+        if error is not None and self._keeper is not None and self._call is not None:
+            self._keeper.put(error, self._keeper.letter(error, self._call))
+
+    async def _keep_async(self) -> None:
+        """As `_keep`; the sink may be asynchronous."""
+        error, self._given_up = self._given_up, None
+        if error is not None and self._keeper is not None and self._call is not None:
+            await self._keeper.put_async(error, self._keeper.letter(error, self._call))
 
     def _decide(self) -> None:
         if self._decided:
@@ -130,6 +215,12 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        swallowed = self._close(error)
+        self._keep()
+        return swallowed
+
+    def _close(self, error: BaseException | None) -> bool:
+        """End the attempt; whether the error that leaves the block is to be swallowed."""
         try:
             return self._leave(error)
         finally:
@@ -148,12 +239,17 @@ class Permit:
         return False
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        if self._entered or not self._begun:
+            await self._begin_async()
+        self._entered = True
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        return self.__exit__(kind, error, traceback)
+        swallowed = self._close(error)
+        await self._keep_async()
+        return swallowed
 
     def __del__(self) -> None:
         if self._call is not None and self._ends:
@@ -165,15 +261,25 @@ class Attempt(Permit):
 
     __slots__ = ("_idempotent", "_wait_s", "number")
 
-    def __init__(self, site: Site, call: Call | None, number: int, idempotent: bool) -> None:
-        super().__init__(site)
+    def __init__(
+        self, site: Site, call: Call | None, number: int, idempotent: bool, keeper: ValueKeeper | None
+    ) -> None:
+        super().__init__(site, keeper)
         self._call = call  # of the attempt before; None for the first
         self._idempotent = idempotent
         self._wait_s: float | None = None  # before the next attempt; None: there is none
         self.number = number
 
-    def _call_to_make(self) -> Call:
-        return self._new_call(idempotent=self._idempotent) if self._call is None else self._call
+    def _call_to_make(self) -> Call | Rejected:
+        return self._site.begin(self._idempotent) if self._call is None else self._call
+
+    def _meet(self, error: Exception) -> None:
+        """Fail by a fault on purpose; the loop goes on if another attempt follows."""
+        try:
+            if not self.failure(error):
+                raise error
+        finally:
+            del error
 
     def _fail(self, found: Outcome | BaseException) -> float | None:
         self._wait_s = super()._fail(found)
@@ -197,27 +303,29 @@ class Attempt(Permit):
 class Attempts:
     """The attempts of one call. Made by `attempts()` of a target; each loop over it is another call."""
 
-    __slots__ = ("_idempotent", "_site")
+    __slots__ = ("_idempotent", "_keeper", "_site")
 
-    def __init__(self, site: Site, idempotent: bool) -> None:
+    def __init__(self, site: Site, idempotent: bool, keeper: ValueKeeper | None = None) -> None:
         self._site = site
         self._idempotent = idempotent
+        self._keeper = keeper
 
     def __iter__(self) -> Iterator[Attempt]:
-        return _Loop(self._site, self._idempotent)
+        return _Loop(self._site, self._idempotent, self._keeper)
 
     def __aiter__(self) -> AsyncIterator[Attempt]:
-        return _AsyncLoop(self._site, self._idempotent)
+        return _AsyncLoop(self._site, self._idempotent, self._keeper)
 
 
 class _Steps:
     """One loop. Held by the `for` statement alone, so that leaving the loop in any way ends the call."""
 
-    __slots__ = ("_attempt", "_idempotent", "_site")
+    __slots__ = ("_attempt", "_idempotent", "_keeper", "_site")
 
-    def __init__(self, site: Site, idempotent: bool) -> None:
+    def __init__(self, site: Site, idempotent: bool, keeper: ValueKeeper | None) -> None:
         self._site = site
         self._idempotent = idempotent
+        self._keeper = keeper
         self._attempt: Attempt | None = None  # the one under way, or made last
 
     def _wait_s(self) -> float | None:
@@ -235,8 +343,14 @@ class _Steps:
     def _next(self) -> Attempt:
         before = self._attempt
         call, number = (None, 1) if before is None else (before._call, before.number + 1)
-        self._attempt = Attempt(self._site, call, number, self._idempotent)
+        self._attempt = Attempt(self._site, call, number, self._idempotent, self._keeper)
         return self._attempt
+
+    @property
+    def _faulty(self) -> bool:
+        """Whether the next attempt may meet a fault on purpose, and is to be begun here."""
+        shared = self._site.runtime
+        return shared.faults is not None and not shared.off and shared.faults.concern(self._site.target.name)
 
     def __del__(self) -> None:
         attempt = self._attempt
@@ -251,12 +365,17 @@ class _Loop(_Steps):
         return self
 
     def __next__(self) -> Attempt:
-        wait_s = self._wait_s()
-        if wait_s is None:
-            raise StopIteration
-        if self._attempt is not None:
-            self._site.runtime.sleep(wait_s)
-        return self._next()
+        while True:
+            wait_s = self._wait_s()
+            if wait_s is None:
+                raise StopIteration
+            if self._attempt is not None:
+                self._site.runtime.sleep(wait_s)
+            attempt = self._next()
+            if self._faulty:
+                attempt.begin()
+            if not attempt._decided:
+                return attempt
 
 
 class _AsyncLoop(_Steps):
@@ -266,9 +385,14 @@ class _AsyncLoop(_Steps):
         return self
 
     async def __anext__(self) -> Attempt:
-        wait_s = self._wait_s()
-        if wait_s is None:
-            raise StopAsyncIteration
-        if self._attempt is not None:
-            await resolved(self._site.runtime.async_sleep(wait_s))
-        return self._next()
+        while True:
+            wait_s = self._wait_s()
+            if wait_s is None:
+                raise StopAsyncIteration
+            if self._attempt is not None:
+                await resolved(self._site.runtime.async_sleep(wait_s))
+            attempt = self._next()
+            if self._faulty:
+                await attempt._begin_async()
+            if not attempt._decided:
+                return attempt

@@ -7,17 +7,29 @@ promised (K10). Import these names from `flyball.contract`, which adds the codec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple, TypeVar
+
+from flyball.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TypeVar
+
+    Section = TypeVar("Section", "RetryParams", "ThrottleParams", "BreakerParams", "BulkheadParams")
 
 SCHEMA_VERSION = 1
 # AppConfig would take 2 MB; a client parses the document in its hot environment,
 # and 64 KiB holds about 200 targets.
 DOCUMENT_BYTES_MAX = 65_536
-# Target names become metric dimensions, which CloudWatch restricts to printable
-# ASCII. The lookahead is for engines whose `$` would let a final newline pass.
-TARGET_NAME_PATTERN = r"^[ -~]{1,255}(?!\n)$"
+# What names of targets must be fit for: flyball.names. The lookahead is for engines
+# whose `$` would let a final newline pass.
+TARGET_NAME_MAX = 128
+TARGET_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@/#+-]{0,127}(?!\n)$"
+# The last probes before a close need not wait for their turn. Not more of them: where a fifth of the
+# calls fails, five good ones in a row are frequent, and a circuit that sheds must go on shedding.
+RAMP_PROBES = 3
+_TARGET_MARKS = frozenset("._:@/#+-")
 FLEET = "*"  # sort key of the circuit that holds for every function of a target
 
 
@@ -91,6 +103,9 @@ class BreakerParams(NamedTuple):
     # reason to stop calling is known to the caller alone, so it is off.
     slow_call_ms: int = 0
     slow_call_ratio: float = 0.9
+    # So many failed first attempts in a row, time-outs counted half, and the target is gone, however
+    # few calls there were; 0 = no row is long enough. At 50 % errors one begins in 8,192 calls.
+    consecutive_failures: int = 12
 
 
 class BulkheadParams(NamedTuple):
@@ -111,8 +126,6 @@ class TargetParams(NamedTuple):
     breaker: BreakerParams = BreakerParams()
     bulkhead: BulkheadParams = BulkheadParams()
 
-
-Section = TypeVar("Section", RetryParams, ThrottleParams, BreakerParams, BulkheadParams)
 
 _JITTERS: dict[str, Jitter] = {jitter.value: jitter for jitter in Jitter}
 # Compiled-in defaults: what a client uses when nothing was ever received.
@@ -141,6 +154,7 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "close_after": (1, 100),
         "slow_call_ms": (0, 900_000),
         "slow_call_ratio": (0.05, 1.0),
+        "consecutive_failures": (0, 1_000),
     },
     "bulkhead": {"max_concurrent": (0, 10_000)},
 }
@@ -160,6 +174,7 @@ LATER_FIELDS = frozenset(
         ("retry", "fast_cost"),
         ("breaker", "slow_call_ms"),
         ("breaker", "slow_call_ratio"),
+        ("breaker", "consecutive_failures"),
         ("bulkhead", "max_concurrent"),
     }
 )
@@ -175,6 +190,7 @@ INTEGER_FIELDS = frozenset(
         "min_calls",
         "close_after",
         "slow_call_ms",
+        "consecutive_failures",
         "max_concurrent",
     }
 )
@@ -218,6 +234,14 @@ class Circuit(NamedTuple):
     close_after: int | None = None
 
 
+def is_target_name(name: object) -> bool:
+    """Return whether this can be the name of a target (flyball.names), without the `re` of a pattern."""
+    if not isinstance(name, str) or not (0 < len(name) <= TARGET_NAME_MAX and name.isascii()):
+        return False
+    rest = all(character.isalnum() or character in _TARGET_MARKS for character in name)
+    return rest and name[0].isalnum()
+
+
 def is_kill_switch(circuit: Circuit) -> bool:
     """Whether an item counts for every target of every function (O1): one item, target and function "*".
 
@@ -236,12 +260,31 @@ def prevailing(items: Sequence[Circuit]) -> Circuit | None:
 
 
 def is_new_finding(circuit: Circuit, known: Circuit) -> bool:
-    """Whether `circuit` says more against the target than `known` did, rather than the same once more."""
-    return (
-        circuit.changed_at > known.changed_at
-        or _HARDNESS[circuit.state] > _HARDNESS[known.state]
-        or circuit.probe_ratio < known.probe_ratio
-    )
+    """Whether `circuit` says more against the target than `known` did, rather than the same once more.
+
+    What was changed while `known` was valid, and forbids less, is the same finding
+    on its way back: OPEN that became HALF_OPEN because probes went well.
+    """
+    harder = _HARDNESS[circuit.state] - _HARDNESS[known.state]
+    if harder > 0 or circuit.probe_ratio < known.probe_ratio:
+        return True
+    loosened = harder < 0 or circuit.probe_ratio > known.probe_ratio
+    return circuit.changed_at > (known.valid_until if loosened else known.changed_at)
+
+
+def probe_share(ratio: float, *, good: int, close_after: int) -> float:
+    """Return the share of calls, in [ratio, 1), that a half-open circuit lets through after `good` probes.
+
+    `ratio` until a probe was good and at most RAMP_PROBES - 1 are missing; then more from one to the
+    next, else whoever has the least traffic would be back long after the target is.
+
+    >>> [round(probe_share(0.1, good=good, close_after=3), 2) for good in range(3)]
+    [0.1, 0.4, 0.7]
+    """
+    missing = close_after - good
+    if good == 0 or missing >= RAMP_PROBES:
+        return ratio
+    return 1.0 - (1.0 - ratio) * missing / RAMP_PROBES
 
 
 def clip(value: float, *, section: str, field: str) -> float:

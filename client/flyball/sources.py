@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
 
 from flyball.errors import ContractError, SourceError
+from flyball.named import Generic, Protocol, TypeVar
 from flyball.records import DOCUMENT_BYTES_MAX, FLEET, Circuit, Document, is_kill_switch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 
@@ -37,11 +40,15 @@ AGENT_TIMEOUT_S = 0.5
 
 
 class DocumentSource(Protocol):
-    """Reads the configuration document."""
+    """Reads the configuration document.
+
+    May have an attribute `replaced`: whether the document read last is known to
+    stand in place of the one read before, be its revision lower (a roll-back).
+    Without it, or false, a lower revision is taken for a stale one.
+    """
 
     def read(self) -> Document | None:
         """Return the document, or None if there is none (yet) or nothing new."""
-        ...
 
 
 class CircuitSource(Protocol):
@@ -49,7 +56,6 @@ class CircuitSource(Protocol):
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
         """Return the items that exist: each target's of function and fleet, and the kill switch."""
-        ...
 
 
 def several(names: Sequence[str]) -> Sequence[str]:
@@ -62,7 +68,8 @@ class Cached(Generic[T]):
 
     `value` is None until something was read: never loaded is not the same as
     loaded at time 0. `bad` counts contents that were refused, `failed` reads
-    that failed, `older` values that would have gone back.
+    that failed, `older` values that would have gone back. `refused` is why the
+    content read last was refused, None if it was not.
     """
 
     __slots__ = (
@@ -77,6 +84,7 @@ class Cached(Generic[T]):
         "bad",
         "failed",
         "older",
+        "refused",
         "value",
     )
 
@@ -100,6 +108,7 @@ class Cached(Generic[T]):
         self.bad = 0
         self.failed = 0
         self.older = 0
+        self.refused: ContractError | None = None
 
     def due(self, wall_s: float, monotonic_s: float) -> bool:
         """Whether the value must be read again: unless both clocks say that the last read is recent."""
@@ -150,10 +159,12 @@ class Cached(Generic[T]):
     def _read_once(self, jitter: float) -> bool:
         # If the read is interrupted, the next one comes after the pause as well.
         self._interval_s = self._pause_s * jitter
+        self.refused = None
         try:
             value = self._read()
-        except ContractError:
+        except ContractError as cause:
             self.bad += 1  # the store is well; keep polling at the usual pace (A3)
+            self.refused = cause
             value = None
         # A source only advises: its own faults must not fail the call it was asked for (O5).
         except Exception:  # noqa: BLE001
@@ -171,9 +182,33 @@ class Cached(Generic[T]):
         return True
 
 
-def cached_document(source: DocumentSource, *, max_age_s: float = DOCUMENT_AGE_S) -> Cached[Document]:
-    """Return the cache of a document source; an older revision is refused (K2)."""
-    return Cached(source.read, max_age_s=max_age_s, accepts=lambda old, new: new.revision >= old.revision)
+class CachedDocument(Cached[Document]):
+    """The cache of a document source: refuses an older revision (K2), unless it is the source's newer word.
+
+    AppConfig rolls back by serving the document of before. A lower revision is
+    therefore either stale, or an order; only the source can know, and says so by
+    `replaced`. `withdrawn` is the highest revision that was taken back so, -1 = none.
+    """
+
+    __slots__ = ("_source", "withdrawn")
+
+    def __init__(self, source: DocumentSource, *, max_age_s: float) -> None:
+        super().__init__(source.read, max_age_s=max_age_s, accepts=self._follows)
+        self._source = source
+        self.withdrawn = -1
+
+    def _follows(self, old: Document, new: Document) -> bool:
+        if new.revision >= old.revision:
+            return True
+        if not getattr(self._source, "replaced", False):
+            return False
+        self.withdrawn = max(self.withdrawn, old.revision)
+        return True
+
+
+def cached_document(source: DocumentSource, *, max_age_s: float = DOCUMENT_AGE_S) -> CachedDocument:
+    """Return the cache of a document source."""
+    return CachedDocument(source, max_age_s=max_age_s)
 
 
 def cached_circuits(
@@ -227,9 +262,14 @@ def _decoded(data: bytes) -> Document | None:
 
 
 class FileDocuments:
-    """A document in a file, as in a container image or the Agent's local development mode."""
+    """A document in a file, as in a container image or the Agent's local development mode.
+
+    A file has no replicas that lag behind: what it says now, somebody has put there.
+    """
 
     __slots__ = ("_path",)
+
+    replaced = True
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -263,9 +303,14 @@ class AgentDocuments:
 
     The Agent polls AppConfig and caches; this asks the Agent. Every read opens
     its own connection: one that was kept over a freeze would be a dead one.
+
+    It is one process with one session, so it never serves an older configuration
+    by itself: another `Configuration-Version` than that of the document read
+    before means that AppConfig has moved on, be it back. An Agent that does not
+    name versions cannot say so.
     """
 
-    __slots__ = ("_path", "_port", "_timeout_s", "host")
+    __slots__ = ("_known", "_path", "_port", "_timeout_s", "host", "replaced")
 
     def __init__(
         self,
@@ -288,6 +333,9 @@ class AgentDocuments:
         self.host = host
         self._port = port
         self._timeout_s = timeout_s
+        # Revision read last, and the configuration version under which it was read first.
+        self._known: tuple[int, str | None] = (-1, None)
+        self.replaced = False
 
     def read(self) -> Document | None:
         """Return the document; None if the answer is empty (unchanged, or nothing deployed)."""
@@ -298,11 +346,17 @@ class AgentDocuments:
             connection.request("GET", self._path)
             response = connection.getresponse()
             data = response.read(DOCUMENT_BYTES_MAX + 1)
-            status = response.status
+            status, version = response.status, response.getheader("Configuration-Version")
         except (OSError, HTTPException) as cause:
             raise SourceError(f"the AppConfig Agent does not answer: {cause!r}", source="agent") from cause
         finally:
             connection.close()
         if status not in (200, 204):
             raise SourceError(f"the AppConfig Agent answers {status} for {self._path}", source="agent")
-        return _decoded(data)
+        document = _decoded(data)
+        if document is not None:
+            revision, known = self._known
+            self.replaced = None not in (known, version) and version != known
+            if document.revision != revision:
+                self._known = document.revision, version
+        return document

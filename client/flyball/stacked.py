@@ -3,7 +3,8 @@
 botocore says in its answers how often it has repeated the request. If ours may
 repeat it as well, that is told: once per target by a warning that points at the
 line that made the request, and each time by an event. Loaded with the first
-error that looks like botocore's.
+error that looks like botocore's, or with the first guard around a function that
+a retry library has decorated already, which is told when it is decorated.
 
 Source: botocore, ResponseMetadata.RetryAttempts; SRE book, "Addressing Cascading
 Failures" (retry at one layer only).
@@ -25,6 +26,18 @@ def sdk_retries(error: BaseException) -> int:
     metadata = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
     retries = metadata.get("RetryAttempts") if isinstance(metadata, Mapping) else None
     return retries if isinstance(retries, int) and not isinstance(retries, bool) and retries > 0 else 0
+
+
+def notice_decorated(shared: Runtime, target: str, function: object, library: str) -> None:
+    """Tell that a guard that may repeat its function was put around the retry loop of `library`."""
+    if shared.warn_once("decorated", target):
+        name = getattr(function, "__qualname__", repr(function))
+        _warn(
+            f"{name} is repeated by {library} already, and a guard of {target!r} that may repeat it was put "
+            "around: every outage meets a multiple of the requests. Take one of them away, or declare "
+            "idempotent=False here",
+            None,
+        )
 
 
 def notice(shared: Runtime, target: str, error: BaseException) -> None:

@@ -13,11 +13,15 @@ nothing can be said about them any more.
 from __future__ import annotations
 
 from _thread import RLock
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Ten slices: the length is exact to 10 %, as in Linkerd's breaker.
 BUCKETS = 10
 _NOTHING = ((0, 0, 0, 0, 0),) * BUCKETS  # shared by all windows that have no past
+_NO_FAILURES = (0, 0, 0, 0)  # shared by all slices in which none happened
 
 
 class Window:
@@ -60,7 +64,8 @@ class Window:
         self.timeouts = 0
         self.shed = 0
         self.slow = 0  # whatever else they were
-        self._now = [0, 0, 0, 0]  # failures, time-outs, shed, slow of the current slice
+        # Failures, time-outs, shed, slow of the current slice.
+        self._now: tuple[int, ...] = _NO_FAILURES
         self._past: Sequence[tuple[int, int, int, int, int]] = _NOTHING
         self._slot = 0
 
@@ -82,25 +87,30 @@ class Window:
         """Count a hard failure in the current slice."""
         with self._lock:
             self.failures += 1
-            self._now[0] += 1
+            self._count(0)
 
     def note_timeout(self) -> None:
         """Count a time-out in the current slice."""
         with self._lock:
             self.timeouts += 1
-            self._now[1] += 1
+            self._count(1)
 
     def note_shed(self) -> None:
         """Count a call that was refused to let the target catch up."""
         with self._lock:
             self.shed += 1
-            self._now[2] += 1
+            self._count(2)
 
     def note_slow(self) -> None:
         """Count an answer that came too late, or not at all; beside what else it counts as."""
         with self._lock:
             self.slow += 1
-            self._now[3] += 1
+            self._count(3)
+
+    def _count(self, kind: int) -> None:
+        counts = list(self._now)
+        counts[kind] += 1
+        self._now = tuple(counts)
 
     def advance(self, now_s: float) -> None:
         """Move the window so that it ends in the slice of `now_s`."""
@@ -131,7 +141,7 @@ class Window:
         past[self._slot] = (self.calls_now, failures, timeouts, shed, slow)
         self._slot = (self._slot + 1) % BUCKETS
         self.calls_now = 0
-        self._now = [0, 0, 0, 0]
+        self._now = _NO_FAILURES
         _, failures, timeouts, shed, slow = past[self._slot]
         past[self._slot] = _NOTHING[0]
         self.failures -= failures

@@ -8,18 +8,21 @@ guarding has in common (`flyball.permit` builds on it), `Plan` is the decorator'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial, wraps
+from functools import wraps
 from types import CoroutineType
-from typing import Any, NoReturn
 
 from flyball.call import Call, Target
 from flyball.environment import Runtime
 from flyball.errors import BulkheadFull, CircuitOpenError, DeadlineExceeded, RejectedError, ShedError
+from flyball.functions import wants
 from flyball.outcome import Outcome, Rejected, RejectReason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+    from flyball.deadletter import FunctionKeeper
     from flyball.idempotency import Key
 
 Kinds = tuple[type[BaseException], ...]
@@ -28,9 +31,6 @@ Unasked = tuple[float, float, float | None]
 _ASKED: Unasked = (0.0, 0.0, None)  # stands for it where it was asked; not looked at
 
 _SUCCESS = Outcome.SUCCESS
-# Of code objects; the inspect module would be a dozen imports.
-CO_COROUTINE = 0x80
-CO_GENERATOR = 0x20 | 0x200  # plain and asynchronous
 REJECTIONS: dict[RejectReason, tuple[type[RejectedError], str]] = {
     RejectReason.CIRCUIT_OPEN: (CircuitOpenError, "its circuit is open"),
     RejectReason.SHED: (ShedError, "it times out, and this call was shed"),
@@ -63,7 +63,7 @@ class Site:
         if not fresh:
             now_s = shared.see_to(now_s, monotonic_s)
         draw = clock.draw() if target.needs_draw else 0.0
-        call = target.begin(now_s, draw, deadline_s=shared.deadline_s, idempotent=idempotent)
+        call = target.begin(now_s, draw, deadline_s=shared.deadline(), idempotent=idempotent)
         if shared.hooks is not None:
             shared.hooks.began(target, call)
         return call
@@ -114,15 +114,11 @@ class Site:
         name = self.target.name
         return kind(f"{name!r} was not called: {why}", target=name, retry_after_s=rejected.retry_after_s)
 
-    def refuse(self, rejected: Rejected) -> NoReturn:
-        """Raise what says that a call was not made, and why."""
-        raise self.refusal(rejected)
-
 
 class Plan(Site):
     """What one guarded function needs, bound once at decoration."""
 
-    __slots__ = ("fallback", "function", "idempotent", "key", "tells", "timeout")
+    __slots__ = ("fallback", "function", "idempotent", "keeper", "key", "tells", "timeout")
 
     def __init__(
         self,
@@ -132,15 +128,17 @@ class Plan(Site):
         fallback: Callable[..., Any] | None,
         timeout: str,
         idempotent: bool,
-        key: Key | None,
+        key: Key | None = None,
+        keeper: FunctionKeeper | None = None,
     ) -> None:
         super().__init__(site.runtime, site.target, site.on, site.ignore)
         self.function = function
         self.fallback = fallback
-        self.tells = fallback is not None and _wants_error(fallback)
+        self.tells = wants(fallback, "error")
         self.timeout = timeout
         self.idempotent = idempotent
         self.key = key
+        self.keeper = keeper  # of what is given up
 
     @property
     def plain(self) -> bool:
@@ -184,36 +182,52 @@ class Plan(Site):
             return kwargs
         return {**kwargs, self.timeout: call.timeout_s(self.runtime.clock.wall_s())}
 
-    def falls_back_on(self, error: Exception) -> bool:
-        """Whether the fallback answers for this last error: only for the target's own failures."""
-        if self.fallback is None:
+    def gives_up(self, error: Exception) -> bool:
+        """Whether this last error is for fallback and dead letter: only the target's own failures are."""
+        if self.fallback is None and self.keeper is None:
             return False
         from flyball.classify import classify
 
         return classify(error, on=self.on, ignore=self.ignore).outcome < Outcome.PERMANENT
 
-    def fall_back(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
+    def part(
+        self, call: Call | Rejected, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """Keep what is given up, if it is to be kept; whether the fallback answers."""
+        keeper = self.keeper
+        if keeper is None:
+            return self.fallback is not None
+        return keeper.put(error, keeper.letter(error, call, args, kwargs)) and self.fallback is not None
+
+    async def part_async(
+        self, call: Call | Rejected, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """As `part`; the sink may be asynchronous."""
+        keeper = self.keeper
+        if keeper is None:
+            return self.fallback is not None
+        kept = await keeper.put_async(error, keeper.letter(error, call, args, kwargs))
+        return kept and self.fallback is not None
+
+    def fall_back(
+        self, call: Call | Rejected, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Answer by the fallback; it is told why, if it names a keyword `error`."""
         assert self.fallback is not None  # noqa: S101 - callers have asked
         self.target.counters.fallbacks += 1
-        if self.tells:
-            return self.fallback(*args, **kwargs, error=error)
-        return self.fallback(*args, **kwargs)
+        if not self.tells:
+            return self.fallback(*args, **kwargs)
+        if not isinstance(call, Rejected):
+            from flyball.givingup import reason_of
 
-
-def _wants_error(fallback: Callable[..., Any]) -> bool:
-    """Whether a fallback names `error` as a keyword-only parameter: positions are the call's own."""
-    code = getattr(getattr(fallback, "__func__", fallback), "__code__", None)
-    if code is None:
-        return False
-    first = code.co_argcount
-    return "error" in code.co_varnames[first : first + code.co_kwonlyargcount]
+            error = reason_of(call, error, self.target, self.runtime.clock.wall_s())
+        return self.fallback(*args, **kwargs, error=error)
 
 
 def sync_wrapper(plan: Plan) -> Callable[..., Any]:
     """Return the guarded form of a plain function."""
     function, shared, target = plan.function, plan.runtime, plan.target
-    budget, plain = target._budget, plan.plain
+    plain = plan.plain
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -230,16 +244,19 @@ def sync_wrapper(plan: Plan) -> Callable[..., Any]:
             and shared.faults is None
             and (deadline_s is None or now_s < deadline_s)
         ):
-            budget.earned += 1
             return _run(plan, (now_s, begun_s, deadline_s), args, kwargs, kwargs)
         repeatable, handed = plan.idempotent, kwargs
         if plan.key is not None:
             repeatable, handed = plan.key.read(args, kwargs)
         call = plan.begin(repeatable)
         if isinstance(call, Rejected):
-            if plan.fallback is not None:
-                return plan.fall_back(args, kwargs, plan.refusal(call))
-            plan.refuse(call)
+            refusal = plan.refusal(call)
+            try:
+                if plan.part(call, refusal, args, kwargs):
+                    return plan.fall_back(call, refusal, args, kwargs)
+                raise refusal
+            finally:
+                del refusal  # it holds this frame, and so what the callers hold, until the collector comes
         return _run(plan, call, args, kwargs, handed)
 
     return guarded
@@ -262,8 +279,8 @@ def _run(
                 call = call or plan.late(deadline_s)
                 wait_s = plan.failed(call, error, begun_s)
                 if wait_s is None:
-                    if plan.falls_back_on(error):
-                        return plan.fall_back(args, kwargs, error)
+                    if plan.gives_up(error) and plan.part(call, error, args, kwargs):
+                        return plan.fall_back(call, error, args, kwargs)
                     raise
             else:
                 if result.__class__ is CoroutineType:
@@ -284,7 +301,7 @@ def _run(
 def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return the guarded form of an `async def`."""
     function, shared, target = plan.function, plan.runtime, plan.target
-    budget, plain = target._budget, plan.plain
+    plain = plan.plain
 
     @wraps(function)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -300,16 +317,19 @@ def async_wrapper(plan: Plan) -> Callable[..., Coroutine[Any, Any, Any]]:
             and shared.faults is None
             and (deadline_s is None or now_s < deadline_s)
         ):
-            budget.earned += 1
             return await _run_async(plan, (now_s, begun_s, deadline_s), args, kwargs, kwargs, None)
         repeatable, handed = plan.idempotent, kwargs
         if plan.key is not None:
             repeatable, handed = plan.key.read(args, kwargs)
         call = plan.begin(repeatable)
         if isinstance(call, Rejected):
-            if plan.fallback is not None:
-                return await resolved(plan.fall_back(args, kwargs, plan.refusal(call)))
-            plan.refuse(call)
+            refusal = plan.refusal(call)
+            try:
+                if await plan.part_async(call, refusal, args, kwargs):
+                    return await resolved(plan.fall_back(call, refusal, args, kwargs))
+                raise refusal
+            finally:
+                del refusal  # as above
         return await _run_async(plan, call, args, kwargs, handed, None)
 
     return guarded
@@ -339,8 +359,8 @@ async def _run_async(
                 call = call or plan.late(deadline_s)
                 wait_s = plan.failed(call, error, begun_s)
                 if wait_s is None:
-                    if plan.falls_back_on(error):
-                        return await resolved(plan.fall_back(args, kwargs, error))
+                    if plan.gives_up(error) and await plan.part_async(call, error, args, kwargs):
+                        return await resolved(plan.fall_back(call, error, args, kwargs))
                     raise
             else:
                 if call is None:
@@ -358,14 +378,5 @@ async def _run_async(
 
 async def resolved(value: Any) -> Any:
     """Return the value, or what it resolves to if it can be awaited."""
-    return await value if isinstance(value, Awaitable) else value
-
-
-def code_flags(function: object) -> int:
-    """Return the flags of the code that a call would run, through partials and callable objects."""
-    while isinstance(function, partial):
-        function = function.func
-    code = getattr(function, "__code__", None)
-    if code is None and callable(function):
-        code = getattr(type(function).__call__, "__code__", None)
-    return int(getattr(code, "co_flags", 0))
+    # What isinstance(value, Awaitable) asks: that would load the abstract classes for every cold start.
+    return await value if hasattr(type(value), "__await__") else value

@@ -8,11 +8,12 @@ From then on every call of the client asks the target first, is retried by the
 target's attempts, waits and budget, and is counted once. Several clients may
 obey one target. `release()`, or leaving the block, restores the client.
 
-How. Four events of the SDK: `before-call` (the gate; an exception raised there
+How. Events of the SDK: `before-call` (the gate; an exception raised there
 leaves `client.get_item(...)` before anything is signed or sent), `request-created`
 (an attempt begins), `needs-retry` (it failed: again, and when?), `after-call` and
-`after-call-error` (the end). The SDK's own retry handler is set aside meanwhile:
-two ladders multiply. With FLYBALL_OFF it decides as if we were not there.
+`after-call-error` (the end). `before-send` is where faults on purpose take the
+place of the service. The SDK's own retry handler is set aside meanwhile: two
+ladders multiply. With FLYBALL_OFF it decides as if we were not there.
 
 A refusal is a CircuitOpenError, ShedError or DeadlineExceeded, and a
 `botocore.exceptions.ClientError` as well, so that call sites which expect only
@@ -40,12 +41,14 @@ _needs_retry), retryhandler.py and retries/standard.py (who registers what).
 
 from __future__ import annotations
 
+from _thread import _local
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from flyball.errors import RejectedError, SettingsError
+from flyball.faults import InjectedThrottle
 from flyball.guard import GuardedTarget
 from flyball.interop.shell import Held, Shell, library
 from flyball.outcome import Outcome
@@ -87,6 +90,7 @@ class Obedience:
 
     __slots__ = (
         "_client",
+        "_fault",
         "_handlers",
         "_operations",
         "_own_id",
@@ -112,6 +116,7 @@ class Obedience:
         self._operations = operations
         self._client = client
         self._timeouts = timeouts
+        self._fault = _local()  # between two events of one attempt, on its thread
         service = client.meta.service_model.service_id.hyphenize()
         self._retry_event = f"needs-retry.{service}"
         self._own_id = f"retry-config-{service}"
@@ -119,6 +124,7 @@ class Obedience:
         self._handlers: tuple[tuple[str, Callable[..., Any]], ...] = (
             ("before-call", self._gate),
             ("request-created", self._attempt),
+            ("before-send", self._send),
             ("needs-retry", self._decide),
             ("after-call", self._end),
             ("after-call-error", self._fail),
@@ -168,6 +174,9 @@ class Obedience:
         clock = self._shell.runtime.clock
         held.begun_s = clock.monotonic_s()
         limit_s = self._time_left_s(held, clock.wall_s())
+        faults = self._shell.runtime.faults
+        if faults is not None:
+            self._fault.met = faults.script(self._shell.target.name, limit_s)
         if limit_s is not None:
             config: Any = self._client.meta.config  # its options are not in the stubs
             own_s: float | None = config.read_timeout
@@ -177,8 +186,16 @@ class Obedience:
     def _time_left_s(self, held: Held, now_s: float) -> float | None:
         if self._timeouts:
             return held.call.timeout_s(now_s)
-        deadline_s = self._shell.runtime.deadline_s
+        deadline_s = self._shell.runtime.deadline()
         return None if deadline_s is None else deadline_s - now_s
+
+    def _send(self, *, event_name: str, **_: Any) -> None:
+        """before-send: a fault on purpose; what it raises is taken for what the connection raised."""
+        wait_s, error = self._fault.__dict__.pop("met", (0.0, None))
+        if wait_s:
+            self._shell.runtime.sleep(wait_s)
+        if error is not None:
+            raise _as_answer(error, event_name.rpartition(".")[2])
 
     def _decide(self, **event: Any) -> Any:
         """needs-retry: 0 = again, for the waiting is done; None = not as far as we are concerned."""
@@ -271,6 +288,22 @@ def _retry_handler(client: BaseClient, unique_id: str) -> Callable[..., Any]:
         )
     handler: Callable[..., Any] = entries[unique_id]["handler"]
     return handler
+
+
+def _as_answer(error: Exception, operation: str) -> Exception:
+    """An injected throttle as the SDK raises one; any other error as it is."""
+    if not isinstance(error, InjectedThrottle):
+        return error
+    client_error: type[Exception] = library("botocore.exceptions", "botocore").ClientError
+    headers = {name.lower(): value for name, value in error.headers.items()}
+    answer = {
+        "Error": {"Code": "ThrottlingException", "Message": str(error)},
+        "ResponseMetadata": {"HTTPStatusCode": error.code, "HTTPHeaders": headers},
+    }
+    told = client_error(answer, operation)
+    for note in getattr(error, "__notes__", ()):
+        told.add_note(note)
+    return told
 
 
 _kinds: dict[type[RejectedError], type[Any]] = {}

@@ -16,6 +16,7 @@ from flyball.environment import Runtime
 from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget
 from flyball.outcome import Outcome, Rejected
+from flyball.stacked import notice
 from flyball.wrap import Site
 
 # A draw that neither sheds (caps are below it) nor is chosen by a probe ratio below 1.
@@ -59,12 +60,18 @@ class Shell:
         return self.site.target
 
     def poll(self) -> float:
-        """Bring what is published up to date if that is due; returns epoch seconds."""
+        """Bring what is published up to date if that is due; returns epoch seconds.
+
+        Hooks hear of it, as at the begin of a guarded call.
+        """
         shared = self.runtime
         now_s = shared.clock.wall_s()
         if shared.poll(now_s, shared.clock.monotonic_s()):
             now_s = shared.clock.wall_s()
         shared.flush_if_due(now_s)
+        if shared.hooks is not None:
+            self.target.state(now_s)  # what was published is obeyed when somebody asks
+            shared.hooks.drain(self.target)
         return now_s
 
     def begin(self, *, idempotent: bool | None = None) -> Call:
@@ -75,7 +82,7 @@ class Shell:
         """
         call = self.site.begin(self.idempotent if idempotent is None else idempotent)
         if isinstance(call, Rejected):
-            self.site.refuse(call)
+            raise self.site.refusal(call)
         return call
 
     def begin_unasked(self) -> Call | None:
@@ -86,7 +93,7 @@ class Shell:
         """
         now_s = self.poll()
         shared, target = self.runtime, self.target
-        call = target.begin(now_s, _NEVER_CHOSEN, deadline_s=shared.deadline_s, idempotent=self.idempotent)
+        call = target.begin(now_s, _NEVER_CHOSEN, deadline_s=shared.deadline(), idempotent=self.idempotent)
         if isinstance(call, Rejected):
             target.counters.short_circuited -= 1
             return None
@@ -101,16 +108,35 @@ class Shell:
         """
         self.poll()
         self.target._budget.earned += 1
-        return Call(self.target, self.runtime.deadline_s, self.idempotent, -1)
+        return Call(self.target, self.runtime.deadline(), self.idempotent, -1)
 
-    def may_retry(self, call: Call, found: Classified) -> float | None:
-        """Seconds to wait before another attempt of an unheard call, None if there is to be none."""
+    def may_retry(self, call: Call, found: Classified, error: BaseException | None) -> float | None:
+        """Seconds to wait before another attempt of an unheard call, None if there is to be none.
+
+        Counts nothing; but hooks hear of the retry, and stacked retries are noticed.
+        """
         if found.outcome >= Outcome.PERMANENT:
             return None
-        clock = self.runtime.clock
-        wait_s = call._wait_s(found.outcome, clock.wall_s(), clock.draw(), found.retry_after_s)
+        shared = self.runtime
+        wait_s = call._wait_s(found.outcome, shared.clock.wall_s(), shared.clock.draw(), found.retry_after_s)
+        if shared.hooks is not None:
+            shared.hooks.ended(self.target, found.outcome, call.attempt, wait_s)
+        self.notice(call, error)
         call.attempt += 1
         return wait_s
+
+    def ended(
+        self, call: Call, found: Classified, begun_s: float, error: BaseException | None
+    ) -> float | None:
+        """Report an attempt that ended as `found`, whatever `error` says; seconds to wait, or None: over."""
+        wait_s = self.site.ended(call, found.outcome, begun_s, found.retry_after_s)
+        self.notice(call, error)
+        return wait_s
+
+    def notice(self, call: Call, error: BaseException | None) -> None:
+        """Tell of retries of the SDK beneath those of `call`, as a guard does."""
+        if error is not None and call.repeatable:
+            notice(self.runtime, self.target.name, error)
 
     def classify(self, error: BaseException) -> Classified:
         """Return what `error` says about the target, by the handle's declarations."""

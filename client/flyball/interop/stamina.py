@@ -44,9 +44,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from flyball.errors import SettingsError
+from flyball.functions import CO_COROUTINE, CO_GENERATOR, code_flags
 from flyball.guard import GuardedTarget
 from flyball.interop.shell import Held, Shell, library
-from flyball.wrap import CO_COROUTINE, CO_GENERATOR, code_flags
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -205,7 +205,7 @@ def on(handle: GuardedTarget, *, idempotent: bool | None = None) -> Callable[[Ex
     def wait(error: Exception) -> bool | float:
         if shell.runtime.off:
             return False
-        wait_s = shell.may_retry(shell.begin_unheard(), shell.classify(error))
+        wait_s = shell.may_retry(shell.begin_unheard(), shell.classify(error), error)
         return False if wait_s is None else wait_s
 
     return wait

@@ -125,18 +125,18 @@ class _Judge:
         shell = self.shell
         if shell.runtime.off:
             return None
+        assert state.outcome is not None  # noqa: S101 - as above
+        error = state.outcome.exception()
         if not self._hears_all(state):
             if progress.unheard is None:
                 progress.unheard = shell.begin_unheard()
-            return shell.may_retry(progress.unheard, found)
+            return shell.may_retry(progress.unheard, found, error)
         held = progress.held
         if held is None or held.over:
             call = shell.begin_unasked()
             if call is None:
                 return None
             held = progress.held = Held(call)
-        assert state.outcome is not None  # noqa: S101 - as above
-        error = state.outcome.exception()
         if _is_interrupt(error):
             held.abandon()
             return None
@@ -150,7 +150,7 @@ class _Judge:
         elif isinstance(error, Exception) and shell.classify(error) == found:
             wait_s = shell.site.failed(held.call, error, begun_s)
         else:  # the decorator's own predicate has the last word on what failed
-            wait_s = shell.site.ended(held.call, found.outcome, begun_s, found.retry_after_s)
+            wait_s = shell.ended(held.call, found, begun_s, error)
         held.over = wait_s is None
         return wait_s
 

@@ -14,6 +14,7 @@ from flyball_local.virtualclock import VirtualClock
 NOW_S = 1_795_003_200.0
 DAY_S = 86_400.0
 NAMES = ("shop", "prod", "flyball")
+ALARM = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:orders"
 SESSION = isolated_session("us-east-1")
 ONE_ATTEMPT = Config(
     connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1}, proxies={}
@@ -50,7 +51,8 @@ class World:
 
     def __init__(self, *, seed: int = 0) -> None:
         self.clock = VirtualClock(NOW_S)
-        self.service = AppConfigService(self.clock, seed=seed)
+        self.alarm = "OK"  # state of the monitor
+        self.service = AppConfigService(self.clock, seed=seed, alarm_state=lambda arn: self.alarm)
         self.control, self.data = (
             SESSION.client(name, config=ONE_ATTEMPT) for name in ("appconfig", "appconfigdata")
         )
@@ -58,7 +60,9 @@ class World:
             self.service.attach(client)
             contractcheck.attach(client)
         self.app = self.control.create_application(Name="shop")["Id"]
-        self.env = self.control.create_environment(ApplicationId=self.app, Name="prod")["Id"]
+        self.env = self.control.create_environment(
+            ApplicationId=self.app, Name="prod", Monitors=[{"AlarmArn": ALARM}]
+        )["Id"]
         self.profile = self.control.create_configuration_profile(
             ApplicationId=self.app, Name="flyball", LocationUri="hosted"
         )["Id"]

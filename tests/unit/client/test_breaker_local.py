@@ -54,9 +54,10 @@ def test_half_of_the_calls_failing_opens_it():
 def test_partial_timeouts_are_left_to_the_throttle():
     """Opening on time-outs would turn a slow target into a dead one; shedding is graded."""
     target = make()
-    one(target, Outcome.SUCCESS)
-    for _ in range(30):
-        one(target, Outcome.TIMEOUT, draw=0.99)
+    for _ in range(10):
+        one(target, Outcome.SUCCESS, draw=0.99)
+        for _ in range(9):
+            one(target, Outcome.TIMEOUT, draw=0.99)
     assert target.state(0.0) == CircuitState.CLOSED
 
 

@@ -4,71 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import sys
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from flyball.contract import CircuitState
 from flyball.deadletter import (
     LETTER_BYTES_MAX,
     CallableSink,
-    FileSink,
+    DeadLetter,
     Letter,
     SqsSink,
     decode_letter,
     encode_letter,
-    keeps,
 )
-from flyball.errors import CircuitOpenError
+from flyball.errors import BudgetExhausted, CircuitOpenError, FlyballWarning
+from flyball.hooks import LetterWritten
+from flyball.testing import with_params
+from unit.client.letters_world import AsyncDesk, Desk
 from unit.client.support import PaymentError, World
-
-LETTER = Letter("t", "pay", {"n": 1}, "PaymentError", "down", None, 1_000.0, "k-1")
-
-
-class Desk:
-    """A sink that remembers, or fails."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.letters: list[Letter] = []
-        self.error = error
-
-    def put(self, letter: Letter) -> None:
-        if self.error is not None:
-            raise self.error
-        self.letters.append(letter)
-
-
-class AsyncDesk(Desk):
-    async def put(self, letter: Letter) -> None:
-        await asyncio.sleep(0)
-        super().put(letter)
 
 
 class Kept:
     """A guarded function that fails as told, and a desk that keeps its letters."""
 
-    def __init__(self, *script: object, desk: Desk | None = None, **options: Any) -> None:
-        self.world = World(function="pay")
+    def __init__(self, *script: object, desk: Any = None, required: bool = False, **options: Any) -> None:
+        self.events: list[Any] = []
+        self.world = World(function="pay", hooks=self.events.append)
         self.desk = Desk() if desk is None else desk
         self.target = self.world.target(ignore=LookupError)
-        options = {"payload": lambda order, **_: {"order": order}, **options}
-        self.keeps = keeps(self.desk, target=self.target, **options)
+        payload = options.pop("payload", lambda order, **_: {"order": order})
+        self.guard = self.target.guard(
+            dead_letter=DeadLetter(self.desk, payload=payload, required=required), **options
+        )
         self.inner = self.world.function(*script)
-        self.call = self.keeps(self.target.guard(self.inner))
+
+        def ask(order: int, note: str = "") -> object:
+            return self.inner(order)
+
+        self.call = self.guard(ask)
 
 
 def asynchronous(kept: Kept) -> Any:
     """The same as `async def`."""
 
-    async def inner(*args: object, **kwargs: object) -> object:
-        return kept.inner(*args, **kwargs)
+    async def ask(order: int, note: str = "") -> object:
+        return kept.inner(order)
 
-    return kept.keeps(kept.target.guard(inner))
+    return kept.guard(ask)
+
+
+def told(kept: Kept) -> list[LetterWritten]:
+    return [event for event in kept.events if isinstance(event, LetterWritten)]
 
 
 BOTH = pytest.mark.parametrize("form", ["plain", "async"])
@@ -89,8 +78,7 @@ def four() -> list[PaymentError]:
 def test_what_succeeds_leaves_no_letter(form):
     """Also if it took a retry."""
     kept = Kept(PaymentError("down"), "paid")
-    assert call(kept, form, 7) == "paid"
-    assert kept.desk.letters == []
+    assert (call(kept, form, 7), kept.desk.letters) == ("paid", [])
 
 
 @BOTH
@@ -103,9 +91,11 @@ def test_the_last_error_is_raised_and_the_call_kept(form):
     assert caught.value is errors[1]
     assert not hasattr(caught.value, "__notes__")
     (letter,) = kept.desk.letters
+    now_s = kept.world.clock.wall_s()
     assert letter == Letter(
-        "t", "pay", {"order": 7}, "PaymentError", "last word", None, kept.world.clock.wall_s(), "key-7"
+        "t", "pay", {"order": 7}, "PaymentError", "last word", 2, now_s, "key-7", reason="budget"
     )
+    assert told(kept) == [LetterWritten("t", "budget", 2, True)]
     assert "4111" not in encode_letter(letter), "only what payload returned"
 
 
@@ -118,6 +108,7 @@ def test_a_call_that_was_not_made_is_kept_too(form):
         call(kept, form, 7)
     (letter,) = kept.desk.letters
     assert (letter.error, letter.attempts, letter.payload) == ("CircuitOpenError", 0, {"order": 7})
+    assert letter.reason == "circuit_open"
 
 
 @BOTH
@@ -136,20 +127,135 @@ def test_a_fallback_answers_once_the_letter_is_kept(form):
     kept = Kept(*four(), fallback=lambda order: f"later: {order}")
     assert call(kept, form, 7) == "later: 7"
     assert len(kept.desk.letters) == 1
+    kept.target.target.hold(CircuitState.FORCED_OPEN)
+    assert call(kept, form, 8) == "later: 8"
+    assert [letter.payload["order"] for letter in kept.desk.letters] == [7, 8]
 
 
 @BOTH
-@pytest.mark.parametrize("fallback", [None, lambda order: "later"])
-def test_a_sink_that_fails_swallows_nothing(form, fallback):
-    """The original error with a note; a fallback would claim that the payload is safe."""
+def test_a_fallback_is_told_the_reason_and_finds_what_became_of_the_letter(form):
+    """The budget was out, because of that last error, whose letter was lost."""
+    errors: list[Exception] = []
+
+    def later(order: int, *, error: Exception) -> str:
+        errors.append(error)
+        return "later"
+
+    kept = Kept(*four(), desk=Desk(OSError("disk full")), fallback=later)
+    with pytest.warns(FlyballWarning, match="disk full"):
+        assert call(kept, form, 7) == "later"
+    assert isinstance(errors[0], BudgetExhausted)
+    assert isinstance(errors[0].__cause__, PaymentError)
+    assert errors[0].__cause__.__notes__ == ["its dead letter was not kept: OSError: disk full"]
+
+
+@BOTH
+@pytest.mark.parametrize(("fallback", "required"), [(None, False), (None, True), (lambda order: "", True)])
+def test_a_sink_that_fails_raises_the_calls_own_error(form, fallback, required):
+    """With a note; where letters are required, a fallback would claim that the payload is safe."""
     errors = [PaymentError("first"), PaymentError("last")]
     errors[1].__cause__ = cause = OSError("underneath")
-    kept = Kept(*errors, desk=Desk(OSError("disk full")), fallback=fallback)
-    with pytest.raises(PaymentError) as caught:
+    kept = Kept(*errors, desk=Desk(OSError("disk full")), fallback=fallback, required=required)
+    with pytest.raises(PaymentError) as caught, pytest.warns(FlyballWarning, match="'t' was not kept: OSErr"):
         call(kept, form, 7)
     assert caught.value is errors[1]
     assert caught.value.__cause__ is cause
     assert caught.value.__notes__ == ["its dead letter was not kept: OSError: disk full"]
+    assert told(kept) == [LetterWritten("t", "budget", 2, False)]
+
+
+@BOTH
+def test_a_sink_that_fails_does_not_keep_the_fallback_from_answering(form):
+    """Nothing of ours is raised into the call; it is said once, and each time as an event."""
+    kept = Kept(*four(), *four(), desk=Desk(OSError("disk full")), fallback="later")
+    with pytest.warns(FlyballWarning) as warned:
+        assert [call(kept, form, 7), call(kept, form, 8)] == ["later", "later"]
+    assert len(warned) == 1
+    assert [event.kept for event in told(kept)] == [False, False]
+
+
+@BOTH
+def test_where_letters_are_required_one_without_its_payload_is_none(form):
+    """It is kept, and says why; but the work is lost, so no fallback may answer."""
+    kept = Kept(*four(), payload=lambda order: Decimal(1), fallback="later", required=True)
+    with pytest.raises(PaymentError) as caught, pytest.warns(FlyballWarning, match="has no payload"):
+        call(kept, form, 7)
+    assert caught.value.__notes__[0].startswith("its dead letter has no payload: payload: no JSON")
+    assert len(kept.desk.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "attempts"),
+    [
+        ({"idempotent": False}, "not_repeatable", 1),
+        ({"params": {"max_attempts": 2, "budget_ratio": 1.0}}, "attempts", 2),
+        ({"params": {"max_attempts": 4, "budget_ratio": 0.0}}, "budget", 1),
+        ({"deadline_s": 1_000.015}, "deadline", 1),
+        ({"asks_s": 600}, "retry_after", 1),
+    ],
+)
+def test_a_letter_says_which_brake_ended_the_call(options, reason, attempts):
+    """So that whoever reads a queue of them knows an exhausted budget from a target that is gone."""
+    world, desk = World(), Desk()
+    handle = world.target(idempotent=options.get("idempotent", True))
+    world.runtime.deadline_s = options.get("deadline_s")
+    error = PaymentError("down")
+    if "asks_s" in options:
+        error.code, error.headers = 503, {"Retry-After": str(options["asks_s"])}
+
+    @handle.guard(dead_letter=desk)
+    def ask(order: int) -> None:
+        world.clock.pass_s(0.01)
+        raise error
+
+    with with_params(handle, retry=options.get("params", {})), pytest.raises(PaymentError):
+        ask(7)
+    assert [(letter.reason, letter.attempts, letter.payload) for letter in desk.letters] == [
+        (reason, attempts, 7)
+    ]
+
+
+def test_a_circuit_that_opens_between_two_attempts_is_a_reason():
+    """The letter and the fallback both say it."""
+    world, desk, errors = World(), Desk(), []
+    handle = world.target()
+
+    def later(order: int, *, error: Exception) -> str:
+        errors.append(error)
+        return "later"
+
+    @handle.guard(dead_letter=desk, fallback=later)
+    def ask(order: int) -> None:
+        handle.target.hold(CircuitState.FORCED_OPEN)
+        raise PaymentError("down")
+
+    assert ask(7) == "later"
+    assert desk.letters[0].reason == "circuit"
+    assert isinstance(errors[0], CircuitOpenError)
+    assert isinstance(errors[0].__cause__, PaymentError)
+
+
+def test_switched_off_nothing_is_kept():
+    """The emergency exit leaves the function as it was written."""
+    world, desk = World(off=True), Desk()
+
+    @world.target().guard(dead_letter=desk)
+    def ask(order: int) -> None:
+        raise PaymentError("down")
+
+    with pytest.raises(PaymentError):
+        ask(7)
+    assert desk.letters == []
+
+
+def test_where_warnings_are_errors_the_calls_own_error_is_still_the_one():
+    """A lost letter must not change what the caller sees."""
+    kept = Kept(*four(), desk=Desk(OSError("disk full")))
+    with pytest.raises(PaymentError):
+        kept.call(7)
+
+
+# --- around the edges -------------------------------------------------------------------
 
 
 @BOTH
@@ -181,7 +287,7 @@ def test_an_asynchronous_sink_around_a_plain_function_is_a_sink_that_fails(recei
     loop = asyncio.new_event_loop()
     desk = AsyncDesk() if receipt == "coroutine" else CallableSink(lambda letter: loop.create_future())
     kept = Kept(*four(), desk=desk)
-    with pytest.raises(PaymentError) as caught:
+    with pytest.raises(PaymentError) as caught, pytest.warns(FlyballWarning, match="never sent"):
         kept.call(7)
     loop.close()
     assert "never sent" in caught.value.__notes__[0]
@@ -194,7 +300,7 @@ def test_cancelling_the_task_leaves_no_letter():
     async def hang(order: int) -> None:
         await asyncio.Event().wait()
 
-    guarded = kept.keeps(kept.target.guard(hang))
+    guarded = kept.guard(hang)
 
     async def cancelled() -> None:
         task = asyncio.create_task(guarded(7))
@@ -217,7 +323,7 @@ def test_a_plain_function_that_returns_a_coroutine_is_kept_as_well():
     def begin(order: int) -> Any:
         return ask(order)
 
-    guarded = kept.keeps(kept.target.guard(begin))
+    guarded = kept.guard(begin)
     with pytest.raises(PaymentError):
         asyncio.run(guarded(7))
     assert len(kept.desk.letters) == 1
@@ -233,7 +339,7 @@ def test_the_decorated_function_is_what_it_was():
     def refund(order: int) -> None:
         """Refund."""
 
-    kept_charge, kept_refund = (kept.keeps(kept.target.guard(f)) for f in (charge, refund))
+    kept_charge, kept_refund = (kept.guard(f) for f in (charge, refund))
     assert inspect.iscoroutinefunction(kept_charge)
     assert not inspect.iscoroutinefunction(kept_refund)
     assert (kept_charge.__name__, kept_refund.__doc__) == ("charge", "Refund.")
@@ -271,15 +377,13 @@ def boom(*_: object, **__: object) -> Any:
         ({"payload": lambda order: float("nan")}, "payload: no JSON: Out of range float"),
         ({"payload": lambda order: "x" * LETTER_BYTES_MAX}, "payload: the letter would be 2623"),
         ({"payload": boom}, "payload or key: RuntimeError: cannot tell"),
-        ({"idempotency_key": boom}, "payload or key: RuntimeError: cannot tell"),
-        ({"idempotency_key": lambda order: 7}, "idempotency_key: 7 must be text"),
         ({"idempotency_key": lambda order: "k" * 1_025}, "idempotency_key: "),
     ],
 )
 def test_a_payload_that_cannot_be_kept_whole_is_left_out_and_the_letter_says_why(options, problem):
     """No silent cut: half a payload must never be redriven, and a call without its key never repeated."""
     kept = Kept(*four(), **{"payload": lambda order: order, **options})
-    with pytest.raises(PaymentError):
+    with pytest.raises(PaymentError), pytest.warns(FlyballWarning, match="has no payload"):
         kept.call(7)
     (letter,) = kept.desk.letters
     assert letter.payload is None
@@ -287,85 +391,10 @@ def test_a_payload_that_cannot_be_kept_whole_is_left_out_and_the_letter_says_why
     assert decode_letter(encode_letter(letter)) == letter
 
 
-# --- sinks ------------------------------------------------------------------------------
-
-
-def test_a_file_gets_a_line_per_letter(tmp_path):
-    """Readable with any tool for JSON lines, by nobody else than its owner."""
-    path = tmp_path / "dead.jsonl"
-    sink = FileSink(str(path))
-    for number in range(3):
-        sink.put(LETTER._replace(payload=number))
-    assert [decode_letter(line).payload for line in path.read_text().splitlines()] == [0, 1, 2]
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_half_line_of_somebody_else_does_not_spoil_the_next_letter(tmp_path):
-    """A disk that was full, a process that was killed."""
-    path = tmp_path / "dead.jsonl"
-    path.write_text('{"half')
-    FileSink(str(path)).put(LETTER)
-    assert decode_letter(path.read_text().splitlines()[1]) == LETTER
-
-
-def test_a_file_that_cannot_be_written_completely_is_an_error(tmp_path, monkeypatch):
-    """The caller then raises the call's own error with a note."""
-    with pytest.raises(OSError, match="nowhere"):
-        FileSink(str(tmp_path / "nowhere" / "dead.jsonl")).put(LETTER)
-    monkeypatch.setattr(os, "write", lambda file, data: len(data) - 1)
-    with pytest.raises(OSError, match="disk may be full"):
-        FileSink(str(tmp_path / "dead.jsonl")).put(LETTER)
-
-
-def test_a_function_is_a_sink():
-    """The simplest one."""
-    letters: list[Letter] = []
-    CallableSink(letters.append).put(LETTER)
-    assert letters == [LETTER]
-
-
-@pytest.fixture
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    with mock_aws():
-        yield boto3.client("sqs", region_name="eu-west-1")
-
-
-def received(sqs: Any, url: str) -> list[Letter]:
-    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-    return [decode_letter(message["Body"]) for message in messages]
-
-
-def test_a_queue_gets_a_message_per_letter(aws):
-    """With its own client, made at the first letter; fidelity: moto."""
-    url = aws.create_queue(QueueName="dead")["QueueUrl"]
-    sink = SqsSink(url)
-    odd = LETTER._replace(payload="\x00\ud800\uffff é 漢")
-    sink.put(LETTER)
-    sink.put(odd)
-    assert sorted(received(aws, url), key=str) == sorted([LETTER, odd], key=str)
-    assert sink._client.meta.config.read_timeout == 2.0
-    assert sink._client.meta.config.retries["total_max_attempts"] == 2
-
-
-def test_a_fifo_queue_keeps_a_letter_once(aws):
-    """A put that was repeated because its answer was lost; names with blanks are no group names."""
-    url = aws.create_queue(
-        QueueName="dead.fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "false"}
-    )["QueueUrl"]
-    sink = SqsSink(url, aws)
-    letter = LETTER._replace(target="payments api")
-    for _ in range(2):
-        sink.put(letter)
-    assert received(aws, url) == [letter]
-
-
 def test_without_the_sdk_the_calls_own_error_is_raised_with_a_note(monkeypatch):
     """The client is standard library only; the rest of it goes on."""
     monkeypatch.setitem(sys.modules, "boto3", None)
     kept = Kept(*four(), desk=SqsSink("https://sqs.eu-west-1.amazonaws.com/1/dead"))
-    with pytest.raises(PaymentError) as caught:
+    with pytest.raises(PaymentError) as caught, pytest.warns(FlyballWarning, match="boto3"):
         kept.call(7)
     assert "boto3" in caught.value.__notes__[0]

@@ -28,6 +28,7 @@ from flyball.contract import (
     document_schema,
     encode_document,
 )
+from flyball.records import TARGET_NAME_PATTERN
 
 RECORDS = {
     "retry": RetryParams,
@@ -99,9 +100,7 @@ DOCUMENTS = st.builds(
     revision=st.integers(0, 2**53 - 1),
     generated_at=st.text(st.characters(codec="utf-8"), max_size=128),
     policy_hash=st.text(st.characters(codec="utf-8"), max_size=128),
-    targets=st.dictionaries(
-        st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1), PARAMS, max_size=4
-    ),
+    targets=st.dictionaries(st.from_regex(TARGET_NAME_PATTERN), PARAMS, max_size=4),
     defaults=PARAMS,
 )
 

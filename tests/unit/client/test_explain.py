@@ -41,14 +41,16 @@ def codes(explanation) -> set[str]:
 
 
 def test_the_defaults_in_words():
-    """Worked by hand: 0.9 x 20 = 18; 3 + 1 + 1 + 1 s and 0.1 + 0.2 + 0.4 s; throttled 1 + 2 + 2 s instead."""
+    """By hand: 12 in a row, 0.9 x 20 = 18; 3 + 1 + 1 + 1 s and 0.1 + 0.2 + 0.4 s; throttled 1 + 2 + 2 s."""
     explanation = explain(Target("payments-api"))
     assert explanation.warnings == ()
-    assert (explanation.opens_after, explanation.max_attempts, explanation.retries_per_1000) == (18, 4, 200.0)
+    assert (explanation.opens_after, explanation.max_attempts, explanation.retries_per_1000) == (12, 4, 200.0)
     assert explanation.worst_case_s == pytest.approx(6.7)
-    assert "18 fast failures of 20 calls in 60 s" in line(explanation.text, "opens")
+    opens = line(explanation.text, "opens")
+    assert "after 12 failures in a row (time-outs count half), 18 fast failures of 20 calls in 60 s" in opens
     assert "6.7 s if all time out, 11 s if throttled instead" in line(explanation.text, "time")
     assert "30 to 36 s" in line(explanation.text, "closes")
+    assert "3 good ones in a row close it, one if failures in a row had opened it" in explanation.text
     assert line(explanation.text, "circuit").endswith("closed, nothing is published")
     assert explanation.text.count("[compiled in]") == 6
 
@@ -132,15 +134,23 @@ def test_a_guarded_function_tells_more():
         ({"retry": RetryParams(budget_ratio=0.0)}, {}, {"budget-zero"}),
         ({"retry": RetryParams(budget_ratio=0.0, max_attempts=1)}, {}, set()),
         ({"throttle": ThrottleParams(cap_ratio=0.0)}, {}, {"throttle-off"}),
-        ({}, {"calls_per_s": 0.3}, {"breaker-deaf"}),
-        ({}, {"calls_per_s": 0.7}, set()),
-        # 3 good probes: of 0.7/s, a share of 0.01; but one per open_s in any case.
+        # 20 calls in 60 s, or failures in a row that are at most 60 s apart.
+        ({"breaker": BreakerParams(consecutive_failures=0)}, {"calls_per_s": 0.3}, {"breaker-deaf"}),
+        ({"breaker": BreakerParams(consecutive_failures=0)}, {"calls_per_s": 0.7}, set()),
+        ({}, {"calls_per_s": 0.016}, {"breaker-deaf"}),
+        ({}, {"calls_per_s": 0.017}, set()),
+        # 5 good probes of 0.7/s: three at a share of 0.01, but one per open_s in any case; then at 0.34
+        # (4.2 s) and at 0.67 (2.1 s).
         (
-            {"breaker": BreakerParams(probe_ratio=0.01, open_s=101.0)},
+            {"breaker": BreakerParams(probe_ratio=0.01, close_after=5, open_s=98.0)},
             {"calls_per_s": 0.7},
             {"probes-too-few"},
         ),
-        ({"breaker": BreakerParams(probe_ratio=0.01, open_s=100.0)}, {"calls_per_s": 0.7}, set()),
+        (
+            {"breaker": BreakerParams(probe_ratio=0.01, close_after=5, open_s=97.0)},
+            {"calls_per_s": 0.7},
+            set(),
+        ),
         ({}, {"calls_per_s": 0.0}, {"breaker-deaf", "probes-too-few"}),
     ],
 )
@@ -152,16 +162,17 @@ def test_contradictions_are_named_and_nothing_else_is(params, given, expected):
 
 
 def test_the_share_of_a_published_circuit_decides_while_it_holds():
-    """20 good probes of 10 % of 0.7 calls/s: 286 s; of 5 %: 571 s, too long."""
+    """20 good probes of 10 % of 0.7 calls/s: 263 s; of 5 %: 518 s, too long."""
     target = Target("t")
     for version, ratio, expected in ((1, 0.1, set()), (2, 0.05, {"probes-too-few"})):
         target.apply_circuit(circuit(CircuitState.OPEN, version=version, probe_ratio=ratio, close_after=20))
         assert codes(explain(target, now_s=1_000.0, calls_per_s=0.7)) == expected
-    target = Target("t")
-    target.apply_circuit(circuit(CircuitState.OPEN, probe_ratio=0.01))
-    assert codes(explain(target, now_s=1_000.0, calls_per_s=0.7)) == {"probes-too-few"}, (
-        "close_after of parameters"
-    )
+    for close_after, expected in ((3, set()), (5, {"probes-too-few"})):
+        params = DEFAULT_PARAMS._replace(breaker=BreakerParams(close_after=close_after))
+        target = Target("t", params=params)
+        target.apply_circuit(circuit(CircuitState.OPEN, probe_ratio=0.01))
+        said = codes(explain(target, now_s=1_000.0, calls_per_s=0.7))
+        assert said == expected, "149 s and 435 s by the close_after of the parameters"
 
 
 def test_each_number_names_where_it_comes_from():
@@ -236,6 +247,15 @@ def test_a_hold_is_said():
     assert "closed" in explain("t", within=world.runtime).text
 
 
+def test_a_rule_that_is_off_is_not_said():
+    """Nor is what would close after it."""
+    params = TargetParams(breaker=BreakerParams(consecutive_failures=0))
+    explanation = explain(Target("t", params=params))
+    assert explanation.opens_after == 18
+    assert "in a row (" not in explanation.text
+    assert "one if" not in explanation.text
+
+
 def test_slow_calls_and_silence_are_said():
     """Only if somebody said what slow is."""
     params = TargetParams(
@@ -290,7 +310,7 @@ def test_the_command_prints_and_says_by_its_status_whether_there_are_warnings(ca
     try:
         assert main(["payments-api"]) == 0
         printed = capsys.readouterr().out
-        assert main(["payments-api", "--calls-per-s", "0.1", "--function-timeout-s", "2"]) == 1
+        assert main(["payments-api", "--calls-per-s", "0.01", "--function-timeout-s", "2"]) == 1
     finally:
         configure(before)
     assert re.match(r"payments-api\n  circuit   closed", printed)

@@ -16,6 +16,7 @@ from flyball.hooks import (
     CircuitChanged,
     Hooks,
     KeyMissing,
+    LetterWritten,
     MetricsFlushed,
     ParamsApplied,
     RetryScheduled,
@@ -245,7 +246,7 @@ def test_opentelemetry_gets_every_count_and_latency():
     assert counted["errors_permanent"] == [(1, where)]
     assert [value for value, _ in values(meter, "latency")] == pytest.approx([10.0, 10.0, 10.0])
     assert meter.made["flyball.latency"] == ("histogram", "ms")
-    assert len(meter.made) == len(COUNT_METRICS) + 7
+    assert len(meter.made) == len(COUNT_METRICS) + 8
 
 
 def test_opentelemetry_gets_every_event():
@@ -257,6 +258,7 @@ def test_opentelemetry_gets_every_event():
     hook(ParamsApplied("t", 3, DEFAULT_PARAMS, DEFAULT_PARAMS))
     hook(StackedRetries("t", 4))
     hook(KeyMissing("t", "charge"))
+    hook(LetterWritten("t", "budget", 2, kept=False))
     hook(RetryScheduled("t", Outcome.TIMEOUT, 1, 0.1))
     assert values(meter, "rejected_calls") == [(1, {"target": "t", "reason": "bulkhead_full"})]
     assert values(meter, "circuit_state") == [(2, {"target": "t"})]
@@ -265,6 +267,7 @@ def test_opentelemetry_gets_every_event():
     assert values(meter, "params_applied") == [(1, {"target": "t"})]
     assert values(meter, "stacked_retries") == [(4, {"target": "t"})]
     assert values(meter, "keys_missing") == [(1, {"target": "t"})]
+    assert values(meter, "dead_letters") == [(1, {"target": "t", "reason": "budget", "kept": False})]
     assert all(values(meter, name) == [] for name in (*COUNT_METRICS, "latency"))
 
 

@@ -69,6 +69,7 @@ PARAMS = st.builds(
         open_s=st.just(8.0),
         slow_call_ms=st.sampled_from([0, 500]),
         failure_ratio=st.sampled_from([0.5, 1.0]),
+        consecutive_failures=st.sampled_from([0, 2, 3]),
     ),
     bulkhead=st.builds(BulkheadParams, max_concurrent=st.sampled_from([0, 0, 1])),
 )
@@ -81,6 +82,8 @@ def slots(thing: object) -> dict[str, Any]:
 
 def remembered(known: Target, clock: ManualClock, told: list[object]) -> list[object]:
     """Everything that a run leaves behind."""
+    known._book()
+    row = (known._in_a_row, known._failed_s)
     windows = []
     for window in (known._window, known._throttle_window):
         values = slots(window)
@@ -90,7 +93,17 @@ def remembered(known: Target, clock: ManualClock, told: list[object]) -> list[ob
     del breaker["_window"]
     counters = known.counters
     counts = {name: getattr(counters, name) for name in Counters.__slots__}
-    return [windows, breaker, counts, slots(known._budget), known._warm, clock.sleeps, clock.wall_s(), told]
+    return [
+        windows,
+        breaker,
+        counts,
+        slots(known._budget),
+        known._warm,
+        row,
+        clock.sleeps,
+        clock.wall_s(),
+        told,
+    ]
 
 
 def run(kind: type[Target], params: TargetParams, steps: list[Step], *, awaited: bool) -> list[object]:

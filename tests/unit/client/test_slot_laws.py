@@ -198,7 +198,8 @@ def test_threads_never_exceed_the_probes_in_flight():
 def test_threads_never_spend_more_than_the_budget():
     """K9: 8 x 40 failing calls, a fifth of retries: 64 and the first credit, however they interleave."""
     params = DEFAULT_PARAMS._replace(
-        retry=RetryParams(base_ms=1, cap_ms=1), breaker=BreakerParams(min_calls=10_000)
+        retry=RetryParams(base_ms=1, cap_ms=1),
+        breaker=BreakerParams(min_calls=10_000, consecutive_failures=0),
     )
     shared = Target("t", params=params)
     retries = []
@@ -408,7 +409,7 @@ def test_a_recovered_target_is_used_again_whatever_the_clock_did(steps):
 
 def tripped(now_s: float) -> Target:
     target = Target("t")
-    for _ in range(20):
+    for _ in range(12):
         call = target.begin(now_s, 0.0)
         call.finish(Outcome.ERROR_FAST, now_s=now_s, draw=0.0, latency_ms=1.0)
     assert target.state(now_s) == CircuitState.OPEN

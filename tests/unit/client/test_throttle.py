@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.throttle import shed_ratio
+from flyball.call import Call, Counters, Outcome, Target
+from flyball.records import DEFAULT_PARAMS
+from flyball.throttle import is_calm, shed_ratio
 
 
 @pytest.mark.parametrize(
@@ -52,3 +54,70 @@ def test_one_more_timeout_never_sheds_less(calls, timeouts):
         for count in (timeouts, timeouts + 1)
     )
     assert after >= before
+
+
+@pytest.mark.parametrize(
+    ("good", "answers_ms", "calm"),
+    [
+        (12, [240.0, 1_000.0, 260.0], True),
+        (4, [240.0, 1_000.0, 260.0], True),
+        (3, [240.0, 1_000.0, 260.0], False),  # fewer answers than time-outs
+        (12, [499.0, 500.0], True),  # 499.5 on average, under 500
+        (12, [500.0, 500.0], False),
+        (12, [240.0, 900.0], False),  # a queue delays everybody: 570 on average
+        (12, [1_000.0, 1_000.0], False),  # time-outs are no answers
+        (12, [], False),  # nothing is known
+    ],
+)
+def test_calm_is_most_calls_answered_within_half_of_the_time_out(good, answers_ms, calm):
+    """Before a queue lets the first call time out, the others have waited nearly as long."""
+    assert is_calm(timeouts=4, good=good, answers_ms=answers_ms, timeout_ms=1_000.0) == calm
+
+
+def _lived(outcomes: str, good_ms: float, *, flush: bool = False) -> Target:
+    """A target after one call a second without retries, `.` good and `x` timed out."""
+    target = Target("t", params=DEFAULT_PARAMS._replace(retry=DEFAULT_PARAMS.retry._replace(fast_cost=0.2)))
+    for second, outcome in enumerate(outcomes):
+        call = target.begin(float(second), 0.999)
+        assert isinstance(call, Call)
+        late = outcome == "x"
+        call.finish(
+            Outcome.TIMEOUT if late else Outcome.SUCCESS,
+            now_s=float(second),
+            draw=0.5,
+            latency_ms=1_000.0 if late else good_ms,
+        )
+        if flush:
+            target.counters = Counters()
+    return target
+
+
+# 18 of 42 time out: (42 - 1.5 x 24) / 43.
+SILENT = "xxx...." * 6
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_node_that_swallows_its_calls_is_no_reason_to_shed(flush):
+    """Three of seven nodes are silent, the others quick. Shedding would refuse calls that go well.
+
+    A function whose metrics leave after each call must know it as well.
+    """
+    assert _lived(SILENT, 240.0, flush=flush).shed_ratio(42.0) == 0.0
+    assert _lived(SILENT, 740.0, flush=flush).shed_ratio(42.0) == pytest.approx(6 / 43)
+
+
+def test_as_soon_as_nothing_comes_back_the_calm_is_over():
+    """Four time-outs after the last answer: 22 of 46, (46 - 1.5 x 24) / 47."""
+    assert _lived(SILENT + "xxxx", 240.0).shed_ratio(46.0) == pytest.approx(10 / 47)
+
+
+@pytest.mark.parametrize(("good_ms", "cost"), [(240.0, 0.2), (740.0, 1.0)])
+def test_a_retry_after_a_lost_call_costs_as_little_as_after_a_fast_error(good_ms, cost):
+    """The lost call held no server. With a queue behind it, it is work that nobody wants, and costs all."""
+    target = _lived(SILENT, good_ms)
+    before = target.budget_tokens
+    call = target.begin(42.0, 0.999, idempotent=True)
+    assert isinstance(call, Call)
+    assert call.finish(Outcome.TIMEOUT, now_s=43.0, draw=0.5, latency_ms=1_000.0) is not None
+    assert before == 3.0  # the bucket was full, so the call itself has earned nothing
+    assert target.budget_tokens == pytest.approx(3.0 - cost)

@@ -165,7 +165,7 @@ def test_an_operators_force_outweighs_it():
 def test_a_local_finding_outlives_knowledge():
     """What opened meanwhile on own evidence stays open when the store answers, and when blindness ends."""
     seen = Target("t")
-    for _ in range(20):
+    for _ in range(12):
         seen.begin(0.0, 0.0).finish(Outcome.ERROR_FAST, now_s=0.0, draw=0.0, latency_ms=1.0)
     assert seen.state(0.0) == CircuitState.OPEN
     seen.begin_blind(0.0)
