@@ -1,8 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both install first.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := client controller handlers analytics local tests benchmarks tools
-.PHONY: help setup demo test lint types contracts unit scenarios bench format clean
+SOURCES := client controller handlers analytics local tests benchmarks tools infra
+.PHONY: help setup demo test lint types contracts unit scenarios bench package infra format clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,13 @@ scenarios: setup  ## check every scenario's expectations on all its seeds
 bench:  ## print every benchmark's ratios, beside the peers of the extra `bench`
 	@$(PYTHON) tools/bootstrap.py bench
 	@for b in benchmarks/client_overhead.py benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+package: setup  ## build the Lambda bundles into dist/ (POLICY=file.yaml puts a policy in)
+	@$(BIN)/python tools/package.py $(if $(POLICY),--policy $(POLICY)) $(PACKAGE)
+
+infra: setup  ## remake the generated parts of infra/ and docs/reference/iam.md, lint the template
+	@$(BIN)/python tools/infra_docs.py
+	@$(BIN)/cfn-lint -r eu-west-1 us-east-1 -- infra/template.yaml
 
 format: setup  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only $(SOURCES)

@@ -18,8 +18,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from flyball_handlers import targets
-from flyball_handlers.bounded import (
+from flyball_controller.bounded import (
     Undecodable,
     child,
     decode_json,
@@ -30,6 +29,7 @@ from flyball_handlers.bounded import (
     shown,
     text,
 )
+from flyball_handlers import targets
 from flyball_handlers.events import (
     AGE_S_MAX,
     SKEW_S_MAX,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from flyball_controller.bounded import Undecodable, child, decode_json, shown, text
 from flyball_handlers.alarms import read_alarm
-from flyball_handlers.bounded import Undecodable, child, decode_json, shown, text
 from flyball_handlers.events import Code, Expected, Outcome, Rejected, Wake, undecodable
 
 WRAPS_MAX = 3  # SNS in SQS needs two; more is not a delivery path of AWS

@@ -15,18 +15,15 @@ time it is (`Expected.now_s`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from flyball_handlers.bounded import Undecodable
+from flyball_controller.bounded import Undecodable
 
 AGE_S_MAX = 900.0  # an event older than this is history: audit only (E3)
 SKEW_S_MAX = 2.0  # declared bound on the difference of two AWS clocks
-# Dimension values and DynamoDB keys; printable, no blanks, so that a name is safe in every store and URL.
-TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/#+-]{0,127}")
 
 
 class AlarmState(StrEnum):
@@ -160,17 +157,8 @@ class Expected(NamedTuple):
 def undecodable(fault: Undecodable, field: str) -> Rejected:
     """Return the rejection for a text that is not usable JSON.
 
-    >>> from flyball_handlers.bounded import Fault
+    >>> from flyball_controller.bounded import Fault
     >>> undecodable(Undecodable(Fault.TOO_LARGE, "9 characters", "at most 8 characters"), "body").sentence()
     'too-large: body is 9 characters; it must be at most 8 characters'
     """
     return Rejected(Code(fault.fault.value), field, fault.shown, f"it must be {fault.bound}")
-
-
-def is_target_name(name: str) -> bool:
-    """Whether a name can be a target: 1 to 128 printable ASCII characters, starting with a letter or digit.
-
-    >>> is_target_name("payments-api"), is_target_name(""), is_target_name("a b")
-    (True, False, False)
-    """
-    return TARGET_NAME.fullmatch(name) is not None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
+from flyball.names import BOUND, is_target_name
+from flyball_controller.bounded import instant_s, number, shown, text
 from flyball_controller.core.model import Hold, HoldKind
-from flyball_handlers.bounded import instant_s, number, shown, text
-from flyball_handlers.events import is_target_name
 
 ACTIONS = {
     "freeze": HoldKind.FREEZE,
@@ -82,7 +82,7 @@ def read_override(event: object, *, now_s: float, known: frozenset[str]) -> Over
 
 def _target(value: object, known: frozenset[str]) -> str:
     if not isinstance(value, str) or not (value in known or is_target_name(value)):
-        raise InvalidOverrideError("target", value, "it must be the name of one target")
+        raise InvalidOverrideError("target", value, f"it must be the name of one target: {BOUND}")
     if known and value not in known:
         close = difflib.get_close_matches(value, sorted(known), n=1)
         hint = f"did you mean {close[0]!r}?" if close else "see FLYBALL_TARGETS or the policy file"

@@ -25,8 +25,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from flyball.errors import SettingsError
-from flyball_handlers.bounded import Undecodable, decode_json, shown
-from flyball_handlers.events import is_target_name
+from flyball.names import name_problem
+from flyball_controller.bounded import Undecodable, decode_json, shown
 
 ALARM_TARGETS = "FLYBALL_ALARM_TARGETS"
 FUNCTION_TARGETS = "FLYBALL_FUNCTION_TARGETS"
@@ -101,12 +101,9 @@ def _targets(value: object, where: str, variable: str) -> tuple[str, ...]:
             f"{where} is {shown(value)}: it must be a target or a list of them", field=variable
         )
     for entry in entries:
-        if not isinstance(entry, str) or not is_target_name(entry):
-            raise SettingsError(
-                f"{where} is {shown(entry)}: a target has 1 to 128 letters, digits or ._:@/#+- "
-                "and starts with a letter or digit",
-                field=variable,
-            )
+        problem = name_problem(entry)
+        if problem:
+            raise SettingsError(f"{where}: the target {problem}", field=variable)
     return tuple(dict.fromkeys(entries))
 
 

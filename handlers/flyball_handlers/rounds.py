@@ -13,14 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from flyball_controller.bounded import text
 from flyball_controller.core.model import Decision, Observation
 from flyball_controller.loop import RunReport, Trigger, run_once
-from flyball_handlers.bounded import text
 from flyball_handlers.events import Rejected
 from flyball_handlers.wiring import Runtime
 
 REJECTIONS_LOGGED_MAX = 20  # per invocation; all are counted (T8)
 DETAIL_CHARS_MAX = 300
+# A decision without metrics from the last five minutes rests on what was known before: it is made all the
+# same (holds expire, circuits are renewed), and counted apart, or a misspelt target would never be noticed.
+INFORMED_S = 300.0
 
 
 class NotAcknowledgedError(Exception):
@@ -68,6 +71,7 @@ def run(
     """
     telemetry = runtime.telemetry
     telemetry.count("decisions", 0)
+    telemetry.count("informed_decisions", 0)
     telemetry.count("conflicts", 0)
     telemetry.count("backend_errors", 0)
     if not targets:
@@ -105,6 +109,7 @@ def _tell(runtime: Runtime, report: RunReport, trigger: Trigger, now_s: float) -
     for decision in report.decisions:
         if decision.stamp_s > 0.0:
             telemetry.seconds("evidence_age", max(0.0, now_s - decision.stamp_s))
+            telemetry.count("informed_decisions", now_s - decision.stamp_s <= INFORMED_S)
         if decision.changed:
             telemetry.count("changes")
             telemetry.info("decision", trigger=trigger.kind, **_facts(decision))

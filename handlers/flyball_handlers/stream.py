@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from flyball_controller.aws.stream_points import PERIOD_S
+from flyball_controller.bounded import child, text
 from flyball_controller.loop import Trigger
 from flyball_handlers import rounds, wiring
-from flyball_handlers.bounded import child, text
-from flyball_handlers.streams import PERIOD_S, read_stream
+from flyball_handlers.streams import read_stream
 
 
 def handler(event: Any, context: Any = None) -> dict[str, Any]:

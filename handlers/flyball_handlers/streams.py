@@ -28,34 +28,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from flyball_controller.aws.metric_map import P50, P99, SUM, AwsMetricMap, client_metrics
+from flyball_controller.aws.metric_map import SUM, AwsMetricMap, client_metrics
 from flyball_controller.aws.metric_windows import Span, floor_to, observations
+from flyball_controller.aws.stream_points import PERIOD_S, Damage, Point, points_in
+from flyball_controller.bounded import child, shown
 from flyball_controller.core.model import Observation
-from flyball_handlers.bounded import Undecodable, child, decode_json, number, shown, text
 from flyball_handlers.events import AGE_S_MAX, SKEW_S_MAX, Code, Expected, Rejected, undecodable
-from flyball_handlers.otel import Summary, read_messages
-from flyball_handlers.targets import dimensions, usable
+from flyball_handlers.targets import usable
 
-PERIOD_S = 60  # CloudWatch streams one point per metric and minute
 RECORD_CHARS_MAX = 8_388_608  # more than Lambda can deliver in one invocation (6 MB)
-LINE_CHARS_MAX = 65_536  # a point with 30 dimensions of full length
 REJECTIONS_MAX = 20  # kept for the log; all are counted
 
 # (target, start of the minute) -> (metric, statistic) -> value
 Minutes = dict[tuple[str, float], dict[tuple[str, str], float]]
-
-
-class Point(NamedTuple):
-    """One data point of one metric, common form of both formats; `quantiles` by CloudWatch's names (p99)."""
-
-    account: str
-    region: str
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, str]
-    start_s: float
-    total: float
-    quantiles: Mapping[str, float]
 
 
 class Streamed(NamedTuple):
@@ -182,67 +167,13 @@ def _points(record: object, where: str, tally: _Tally) -> Iterator[Point]:
     except (binascii.Error, ValueError):
         tally.reject(Rejected(Code.BAD_FIELD, where, shown(raw, 20), "it must be base64"))
         return
-    # An OpenTelemetry record starts with a length and the byte 0x0a, so it can never start like this.
-    if data.lstrip(b" \t\r\n").startswith(b'{"'):
-        yield from _json_points(data, where, tally)
-        return
-    summaries, damaged = read_messages(data)
-    if damaged:
-        remedy = "send metric streams as JSON or OpenTelemetry 1.0"
-        tally.reject(Rejected(Code.BAD_FIELD, where, f"{len(data)} bytes, damaged", remedy))
-    for summary in summaries:
-        yield _from_summary(summary)
+    yield from points_in(data, lambda damage: tally.reject(_rejected(damage, where)))
 
 
-def _json_points(data: bytes, where: str, tally: _Tally) -> Iterator[Point]:
-    for line in data.decode("utf-8", "replace").split("\n"):
-        if not line.strip():
-            continue
-        decoded = decode_json(line, chars_max=LINE_CHARS_MAX)
-        if isinstance(decoded, Undecodable):
-            tally.reject(undecodable(decoded, where))
-            continue
-        point = _from_json(decoded)
-        if point is None:
-            remedy = "a point needs namespace, metric_name, timestamp (ms) and value.sum"
-            tally.reject(Rejected(Code.BAD_FIELD, where, shown(line), remedy))
-        else:
-            yield point
-
-
-def _from_json(line: object) -> Point | None:
-    namespace, metric = text(child(line, "namespace"), 255), text(child(line, "metric_name"), 255)
-    timestamp_ms, total = number(child(line, "timestamp")), number(child(line, "value", "sum"))
-    if namespace is None or metric is None or timestamp_ms is None or total is None:
-        return None
-    values = child(line, "value")
-    quantiles = {stat: found for stat in (P50, P99) if (found := number(child(values, stat))) is not None}
-    return Point(
-        account=text(child(line, "account_id"), 32) or "",
-        region=text(child(line, "region"), 32) or "",
-        namespace=namespace,
-        metric=metric,
-        dimensions=dimensions(child(line, "dimensions")),
-        start_s=timestamp_ms / 1000.0,
-        total=total,
-        quantiles=quantiles,
-    )
-
-
-def _from_summary(summary: Summary) -> Point:
-    """OpenTelemetry stamps both ends of the minute; a missing start is the minute before the end."""
-    start_s = summary.start_ns / 1e9 if summary.start_ns else summary.end_ns / 1e9 - PERIOD_S
-    named = {f"p{quantile * 100.0:g}": value for quantile, value in summary.quantiles if math.isfinite(value)}
-    return Point(
-        account=summary.account,
-        region=summary.region,
-        namespace=summary.namespace,
-        metric=summary.metric,
-        dimensions=dict(summary.dimensions),
-        start_s=start_s,
-        total=summary.total,
-        quantiles={stat: named[stat] for stat in (P50, P99) if stat in named},
-    )
+def _rejected(damage: Damage, where: str) -> Rejected:
+    if damage.undecodable is not None:
+        return undecodable(damage.undecodable, where)
+    return Rejected(Code.BAD_FIELD, where, damage.value, damage.bound)
 
 
 def _timely(start_s: float, now_s: float) -> bool:

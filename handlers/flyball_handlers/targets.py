@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from flyball_handlers.bounded import child, members, text
-from flyball_handlers.events import is_target_name
+from flyball.names import is_target_name
+from flyball_controller.aws.stream_points import dimensions
+from flyball_controller.bounded import child, members, text
 
 METRICS_MAX = 100  # CloudWatch allows 10 per alarm, Metrics Insights 500 series but one query
-DIMENSIONS_MAX = 30  # CloudWatch's own limit per metric
 CHILDREN_MAX = 100  # CloudWatch's own limit of alarms in one rule
 RULE_CHARS_MAX = 10_240  # CloudWatch's own limit
 NAME_CHARS_MAX = 255  # CloudWatch's own limit for alarm names
@@ -31,28 +31,6 @@ _RULE_TERM = re.compile(
     r"""\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(?:"([^"]{1,1600})"|'([^']{1,1600})'|([^\s()"']{1,1600}))\s*\)"""
 )
 _CONVENTION = re.compile(r"flyball/([^/]+)/.")
-
-
-def dimensions(value: object) -> dict[str, str]:
-    """Return a metric's dimensions from either form: a map, or a list of {name, value}.
-
-    >>> dimensions({"target": "a"}) == dimensions([{"name": "target", "value": "a"}])
-    True
-    """
-    pairs: Iterable[tuple[object, object]]
-    if isinstance(value, dict):
-        pairs = list(value.items())[:DIMENSIONS_MAX]
-    else:
-        entries = members(value, DIMENSIONS_MAX)
-        pairs = [
-            (child(e, "name") or child(e, "Name"), child(e, "value") or child(e, "Value")) for e in entries
-        ]
-    found = {}
-    for key, worth in pairs:
-        name, setting = text(key, 255), text(worth, 1024)
-        if name is not None and setting is not None:
-            found[name] = setting
-    return found
 
 
 def metrics(configuration: object) -> Iterator[tuple[str, dict[str, str]]]:

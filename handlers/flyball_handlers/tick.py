@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flyball_controller.bounded import child, instant_s
 from flyball_controller.loop import Trigger
 from flyball_handlers import rounds, wiring
-from flyball_handlers.bounded import child, instant_s
 from flyball_handlers.events import AGE_S_MAX
 
 

@@ -13,7 +13,7 @@ import binascii
 from typing import Any
 
 from flyball.contract import DOCUMENT_BYTES_MAX, ContractError, decode_document
-from flyball_handlers.bounded import child, shown
+from flyball_controller.bounded import child, shown
 
 
 def handler(event: Any, context: Any = None) -> None:

@@ -72,8 +72,18 @@ class Runtime:
         )
 
 
-def build(environ: Mapping[str, str]) -> Runtime:
+def build(
+    environ: Mapping[str, str],
+    *,
+    clients: Clients | None = None,
+    clock: Clock | None = None,
+    telemetry: Telemetry | None = None,
+) -> Runtime:
     """Return the runtime that an environment describes; makes no call to AWS.
+
+    Args:
+        environ: E.g. os.environ.
+        clients, clock, telemetry: An embedded run's own; None: AWS's, the machine's, standard output.
 
     Raises:
         SettingsError: A variable that is unknown or cannot be obeyed.
@@ -82,7 +92,7 @@ def build(environ: Mapping[str, str]) -> Runtime:
     settings = Settings.from_env(environ, also=origins_module.VARIABLES)
     origins = Origins.from_env(environ)
     policies = load_policy(settings.policy)
-    clients = Clients(region=settings.region)
+    clients = clients or Clients(region=settings.region)
     maps = metric_maps(origins)
     checkpoints = DynamoCheckpoints(clients.dynamodb, table=settings.state_table)
     publisher: ConfigPublisher = NoPublisher()
@@ -93,7 +103,7 @@ def build(environ: Mapping[str, str]) -> Runtime:
             checkpoints=checkpoints,
             limits=publish_limits(policies, settings),
         )
-    clock = SystemClock()
+    clock = clock or SystemClock()
     ports = Ports(
         sensor=CloudWatchSensor(
             clients.cloudwatch,
@@ -116,7 +126,7 @@ def build(environ: Mapping[str, str]) -> Runtime:
         ports=ports,
         policies=policies,
         clock=clock,
-        telemetry=Telemetry(),
+        telemetry=telemetry or Telemetry(),
         maps=maps,
     )
 

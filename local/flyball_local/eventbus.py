@@ -22,7 +22,15 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
-from flyball_local.delivery import EVENTBRIDGE, Delivery, DeliveryFaults, Outcome, Post, Timeline
+from flyball_local.delivery import (
+    EVENTBRIDGE,
+    Delivery,
+    DeliveryFaults,
+    Outcome,
+    Post,
+    RetryPolicy,
+    Timeline,
+)
 from flyball_local.functions import EVENT_AGE_MAX_S, Handler, LambdaFunction
 from flyball_local.patterns import check_pattern, matches
 from flyball_local.queues import Queue, Topic
@@ -32,10 +40,11 @@ RATE = re.compile(r"rate\(([1-9][0-9]*) (minute|hour|day)(s?)\)")
 
 
 class Target(NamedTuple):
-    """Where a rule sends its events, and the queue for those it could not deliver."""
+    """Where a rule sends its events, the queue for those it could not deliver, and when it gives up."""
 
     receiver: LambdaFunction | Queue | Topic
     dlq: Queue | None = None
+    policy: RetryPolicy = EVENTBRIDGE
 
 
 class ScheduleError(ValueError):
@@ -232,7 +241,7 @@ class EventBus:
         }
 
     def _carry(self, sender: str, sender_arn: str, target: Target, letter_id: str, text: str) -> None:
-        receiver, dlq = target
+        receiver, dlq, policy = target
 
         def hand_over() -> None:
             if isinstance(receiver, LambdaFunction):
@@ -260,7 +269,7 @@ class EventBus:
             f"{sender} -> {receiver.name}",
             letter_id,
             hand_over,
-            policy=EVENTBRIDGE,
+            policy=policy,
             dead_letter=None if dlq is None else dead_letter,
         )
 

@@ -72,7 +72,7 @@ def test_a_tick_in_the_real_bootstrap_opens_a_dead_target_and_tells_the_clients(
     with EmbeddedAws(clock) as aws:
         resources = aws.create_flyball_resources()
         last_full = (now_s - 20.0) // 60.0 * 60.0
-        put_minutes(aws, last_full - 60.0 * MINUTES, [1] * (MINUTES - 2) + [590, 590])
+        put_minutes(aws, last_full - 60.0 * MINUTES, [1] * (MINUTES - 10) + [590] * 10)
         with aws.serve() as served:
             settings = FunctionSettings(
                 "flyball_handlers.tick.handler",

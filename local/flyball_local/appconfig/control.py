@@ -59,7 +59,7 @@ class ControlPlane:
         self._engine = engine
         self._draw = draw
         self._limits = limits
-        self._call_lambda = call_lambda
+        self.call_lambda = call_lambda
         self._ids: set[str] = set()
         self._tags: dict[str, dict[str, str]] = {}
         self.applications: dict[str, Application] = {}
@@ -197,9 +197,7 @@ class ControlPlane:
     def validate_configuration(self, params: Wire) -> Wire:
         """ValidateConfiguration: run the profile's validators on one version."""
         profile = self._profile(params)
-        run_validators(
-            profile, self._find_version(profile, params["ConfigurationVersion"]), self._call_lambda
-        )
+        run_validators(profile, self._find_version(profile, params["ConfigurationVersion"]), self.call_lambda)
         return {}
 
     # -- strategies
@@ -240,7 +238,7 @@ class ControlPlane:
             raise NotEmulatedError("DynamicExtensionParameters: extensions are not emulated")
         strategy = self._strategy(params)
         version = self._find_version(profile, params["ConfigurationVersion"])
-        run_validators(profile, version, self._call_lambda)
+        run_validators(profile, version, self.call_lambda)
         deployment = self._engine.start(
             environment,
             profile,

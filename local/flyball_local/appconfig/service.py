@@ -116,6 +116,10 @@ class AppConfigService:
         )
         self.calls: Counter[str] = Counter()
 
+    def call_validators_by(self, call_lambda: LambdaValidator) -> None:
+        """Let `call_lambda` stand for every LAMBDA validator from now on."""
+        self._control.call_lambda = call_lambda
+
     # -- what simulations ask
 
     @property

@@ -22,9 +22,8 @@ from flyball_local.demo.scenario import Scenario
 STATIC_PARAMS = TargetParams(
     retry=RetryParams(max_attempts=4, budget_ratio=3.0, budget_burst=10.0),
     throttle=ThrottleParams(cap_ratio=0.0),  # never sheds
-    breaker=BreakerParams(
-        failure_ratio=1.0, min_calls=10_000
-    ),  # more calls than any environment makes in 30 s
+    # More calls than any environment makes in 30 s, and no row is long enough: it never opens.
+    breaker=BreakerParams(failure_ratio=1.0, min_calls=10_000, consecutive_failures=0),
 )
 NEVER_S = float("inf")
 

@@ -286,6 +286,7 @@ def test_metrics_of_the_controller_carry_no_text_from_outside(world: World, samp
         "rejected_events",
         "dropped_events",
         "decisions",
+        "informed_decisions",
         "conflicts",
         "backend_errors",
         "configuration_deployed",

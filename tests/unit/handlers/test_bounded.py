@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball_handlers import bounded
-from flyball_handlers.bounded import Fault, Undecodable
+from flyball_controller import bounded
+from flyball_controller.bounded import Fault, Undecodable
 
 ANYTHING = st.recursive(
     st.none()

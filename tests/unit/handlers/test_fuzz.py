@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flyball_controller.aws.otel import read_messages
 from flyball_handlers import alarm, stream
 from flyball_handlers.envelopes import read_delivery
 from flyball_handlers.events import Code, Expected, Rejected, Wake
-from flyball_handlers.otel import read_messages
 from flyball_handlers.rounds import NotAcknowledgedError
 from flyball_handlers.streams import read_stream
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from flyball_controller.aws.otel import Summary, read_messages
 from flyball_handlers.events import Expected
-from flyball_handlers.otel import Summary, read_messages
 from flyball_handlers.streams import read_stream
 
 from .conftest import ACCOUNT, NOON_S, REGION
