@@ -16,13 +16,17 @@ def window(
     fast: int = 0,
     timeouts: int = 0,
     throttles: int = 0,
-    failed: int = 0,
+    failed: int | None = None,
     short: int = 0,
     p99: float = 200.0,
 ) -> Observation:
-    """One clean one-minute window, seen 20 s after its end; attempts as with 3 retries allowed."""
+    """One clean one-minute window, seen 20 s after its end; attempts as with 3 retries allowed.
+
+    Unless said, retries repair fast errors and no time-out: a full queue is still full.
+    """
     start_s = T0 + 60.0 * minute
     attempts = requests + fast + timeouts + throttles
+    failed = timeouts if failed is None else failed
     return Observation(
         "t", start_s, 60.0, start_s + 80.0, requests, timeouts, fast, throttles, attempts, failed, short,
         latency_ms_p99=p99,

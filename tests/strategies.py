@@ -7,11 +7,15 @@ import math
 from hypothesis import strategies as st
 
 from flyball_controller.core.model import Observation, Quality
-from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.policy import Law, Policy, Promise
 
 T0 = 1_699_999_200.0  # a full hour
 POLICIES = st.sampled_from(
-    [Policy(), Policy(law=Law.LADDER, retry_floor=0.2, open_floor=0.5, retry_adaptive=False)]
+    [
+        Policy(),
+        Policy(promise=Promise.INDEPENDENT),
+        Policy(law=Law.LADDER, retry_floor=0.2, open_floor=0.5, retry_adaptive=False),
+    ]
 )
 
 

@@ -22,21 +22,25 @@ from enum import Enum
 from typing import Any
 
 from flyball.contract import CircuitState
-from flyball_controller.core.baseline import HOURS, MINUTES, VISITS, Baseline
+from flyball_controller.core.baseline import HOURS, MINUTES, RECENT, UNVISITED, VISITS, Baseline
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.evidence import RING_LENGTH_MAX, Window
 from flyball_controller.core.inspect import COUNT_MAX, is_finite
 from flyball_controller.core.model import Decision, Hold, HoldKind, Observation, Quality, Regime, Setpoint
 from flyball_controller.core.policy import Policy
+from flyball_controller.core.promise import Rarity
 from flyball_controller.core.state import LawState, State
 
-STATE_VERSION = 1
+STATE_VERSION = 2  # 2: the rarity of the evidence for an open, the last day, two visits of each hour
 _MAGIC = b"fb"
 _HEAD = struct.Struct("<2sBI")  # magic, version, CRC-32 of the body
 _LAW = struct.Struct("<BidiBdi4dIIIIB")
 _TIMES = struct.Struct("<4dQBd")
-_BASE = struct.Struct("<9dqdd")
-_SLOTS = struct.Struct(f"<{MINUTES * VISITS}H{HOURS}H{HOURS}B")
+_BASE = struct.Struct("<10dq4dqdd")
+_SLOTS = struct.Struct(f"<{MINUTES * VISITS}H{HOURS}H{HOURS}H{HOURS}B{RECENT}H")
+_BASE_1 = struct.Struct("<9dqdd")
+_SLOTS_1 = struct.Struct(f"<{MINUTES * VISITS}H{HOURS}H{HOURS}B")
+_RARITY = struct.Struct("<5d")
 _WINDOW = struct.Struct("<dd7q")
 _HOLD = struct.Struct("<BdHH")
 _TEXT_MAX = 500  # of who and why of a hold, in bytes
@@ -48,7 +52,7 @@ def _text(value: str) -> bytes:
 
 
 def encode_state(state: State) -> bytes:
-    """Return the state's canonical bytes, about 1.1 KB, at most STATE_BYTES_MAX."""
+    """Return the state's canonical bytes, about 1.6 KB, at most STATE_BYTES_MAX."""
     law, applied, base = state.law, state.law.applied, state.baseline
     by, why = _text(state.hold.by), _text(state.hold.why)
     body = b"".join(
@@ -80,8 +84,9 @@ def encode_state(state: State) -> bytes:
                 state.open_allowed,
                 state.loosen_frozen_until_s,
             ),
-            _BASE.pack(*base[:9], base.hour_index, base.hour_failures, base.hour_requests),
-            _SLOTS.pack(*base.minute, *base.hour, *base.hour_visits),
+            _BASE.pack(*base[:10], *base[-8:]),
+            _SLOTS.pack(*base.minute, *base.hour, *base.hour_before, *base.hour_visits, *base.recent),
+            _RARITY.pack(state.rarity.any_s, *state.rarity.independent_s),
             _HOLD.pack(state.hold.kind, state.hold.until_s, len(by), len(why)),
             by,
             why,
@@ -110,9 +115,9 @@ def _decode(data: bytes) -> State:
     magic, version, crc = _HEAD.unpack_from(data, 0)
     if magic != _MAGIC:
         raise CheckpointError(f"checkpoint begins with {magic!r}, not {_MAGIC!r}: it is not a flyball state")
-    if version != STATE_VERSION:
+    if not 1 <= version <= STATE_VERSION:
         raise CheckpointError(
-            f"checkpoint version {version} is not supported (this code reads {STATE_VERSION}): "
+            f"checkpoint version {version} is not supported (this code reads 1 to {STATE_VERSION}): "
             "run the newer controller, or delete the item to start afresh"
         )
     body = data[_HEAD.size :]
@@ -123,10 +128,17 @@ def _decode(data: bytes) -> State:
     at += _LAW.size
     times = _TIMES.unpack_from(body, at)
     at += _TIMES.size
-    base_fields = _BASE.unpack_from(body, at)
-    at += _BASE.size
-    slots = _SLOTS.unpack_from(body, at)
-    at += _SLOTS.size
+    numbers_in, slots_in = (_BASE, _SLOTS) if version >= 2 else (_BASE_1, _SLOTS_1)
+    base_fields = numbers_in.unpack_from(body, at)
+    at += numbers_in.size
+    slots = slots_in.unpack_from(body, at)
+    at += slots_in.size
+    if version == 1:
+        base_fields, slots = _from_version_1(base_fields, slots)
+    rarity = (0.0,) * 5  # version 1 had none: evidence starts anew
+    if version >= 2:
+        rarity = _RARITY.unpack_from(body, at)
+        at += _RARITY.size
     hold_kind, hold_until_s, by_length, why_length = _HOLD.unpack_from(body, at)
     at += _HOLD.size
     by = body[at : at + by_length].decode("utf-8", "replace")
@@ -138,7 +150,8 @@ def _decode(data: bytes) -> State:
             f"checkpoint of {len(data)} bytes has {len(body) - at} bytes of windows left over"
         )
     ring = tuple(Window(*_WINDOW.unpack_from(body, i)) for i in range(at, len(body), _WINDOW.size))
-    numbers = (*law_fields, *times, *base_fields, hold_until_s, *(n for window in ring for n in window))
+    in_ring = (n for window in ring for n in window)
+    numbers = (*law_fields, *times, *base_fields, *rarity, hold_until_s, *in_ring)
     if not all(is_finite(n) for n in numbers):
         raise CheckpointError("checkpoint holds a number that is not finite")
     return State(
@@ -153,6 +166,7 @@ def _decode(data: bytes) -> State:
         Hold(HoldKind(hold_kind), hold_until_s, by, why),
         bool(times[5]),
         times[6],
+        Rarity(rarity[0], (rarity[1], rarity[2], rarity[3], rarity[4])),
     )
 
 
@@ -177,26 +191,35 @@ def _law(fields: tuple[float, ...]) -> LawState:
     )
 
 
+def _from_version_1(
+    fields: tuple[float, ...], slots: tuple[int, ...]
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Return what version 2 holds: an hour stands for two visits; the last day is unknown."""
+    hours = MINUTES * VISITS + HOURS
+    before = slots[MINUTES * VISITS : hours]
+    return (
+        (*fields[:9], 0.0, fields[9], 0.0, 0.0, 0.0, 1.0, -1, 0.0, 0.0),
+        (*slots[:hours], *before, *slots[hours:], *(UNVISITED,) * RECENT),
+    )
+
+
 def _baseline(fields: tuple[float, ...], slots: tuple[int, ...]) -> Baseline:
-    minutes = MINUTES * VISITS
-    failures, requests, spread, dispersion, latency, proven, learned, typical, chronic, *rest = fields
-    index, hour_failures, hour_requests = rest
+    hour = MINUTES * VISITS
+    index, failed, made, peak, best, third, *third_so_far = fields[10:]
     return Baseline(
-        failures,
-        requests,
-        spread,
-        dispersion,
-        latency,
-        proven,
-        learned,
-        typical,
-        chronic,
-        slots[:minutes],
-        slots[minutes : minutes + HOURS],
-        slots[minutes + HOURS :],
+        *fields[:10],
+        slots[:hour],
+        slots[hour : hour + HOURS],
+        slots[hour + HOURS : hour + 2 * HOURS],
+        slots[hour + 2 * HOURS : hour + 3 * HOURS],
+        slots[hour + 3 * HOURS :],
         int(index),
-        hour_failures,
-        hour_requests,
+        failed,
+        made,
+        peak,
+        best,
+        int(third),
+        *third_so_far,
     )
 
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flyball.contract import FLEET, Circuit, TargetParams
+from flyball.circuit_item import TEXT_MAX
+from flyball.contract import FLEET, Circuit, CircuitState, TargetParams
 from flyball_controller.codec import short_hash
-from flyball_controller.core.baseline import learn
+from flyball_controller.core.baseline import confidence, expected_ratio, learn
 from flyball_controller.core.model import Decision, Evidence, Observation, Quality, Reason, Setpoint
 from flyball_controller.core.policy import Policy
+from flyball_controller.core.promise import next_rarity
 from flyball_controller.core.state import State
+from flyball_controller.core.threshold import trips_for
+
+EVIDENCE_S = 3_600.0  # of the past; what is older has left no trace in the rarity of evidence
 
 # Reasons that are worth a journal line even when nothing changed.
 NEWS = frozenset(
@@ -40,18 +45,37 @@ def is_news(decision: Decision, before: State) -> bool:
 def backfill(state: State, history: Sequence[Observation], policy: Policy, *, now_s: float) -> State:
     """Return the state with past windows learned, oldest first; nothing is decided about the past.
 
-    Windows over the trip threshold teach only the minute profile, as live ones
-    would. The newest window's stamp is kept, so that no minute counts twice.
+    Windows over the trip threshold of their time (season and confidence included) teach
+    only the minute profile, as live ones would. The newest window's stamp is kept, so
+    that no minute counts twice. The last hour is evidence too: a target that has been
+    dead for ten minutes when it is first seen need not prove it again.
     """
     baseline = state.baseline
     stamp_s = state.stamp_s
+    rarity = state.rarity
     for seen in history:
         if seen.quality != Quality.OK or seen.requests <= 0 or seen.start_s + seen.period_s > now_s:
             continue
-        over = seen.failures > max(policy.retry_floor, policy.retry_multiple * baseline.level) * seen.requests
+        trips = trips_for(
+            policy,
+            expected=expected_ratio(baseline, seen.start_s, policy),
+            spread=baseline.spread,
+            confidence=confidence(baseline, policy),
+        )
+        if now_s - seen.start_s <= EVIDENCE_S:
+            rarity = next_rarity(
+                rarity,
+                failures=seen.failures,
+                requests=seen.requests,
+                period_s=seen.period_s,
+                normal=trips.normal,
+                dispersion=baseline.dispersion,
+                policy=policy,
+            )
+        over = seen.failures >= policy.min_errors and seen.failures > trips.retry * seen.requests
         baseline = learn(baseline, seen, policy, level_frozen=over)
         stamp_s = max(stamp_s, seen.start_s)
-    return state._replace(baseline=baseline, stamp_s=stamp_s)
+    return state._replace(baseline=baseline, stamp_s=stamp_s, rarity=rarity)
 
 
 def to_params(applied: Setpoint, policy: Policy) -> TargetParams:
@@ -66,6 +90,7 @@ def to_params(applied: Setpoint, policy: Policy) -> TargetParams:
     throttle = params.throttle._replace(k=policy.throttle_k)
     breaker = params.breaker._replace(
         failure_ratio=policy.breaker_failure_ratio,
+        open_s=policy.breaker_open_s,
         probe_ratio=policy.probe_ratio_min,
         close_after=policy.close_after,
     )
@@ -92,3 +117,29 @@ def to_circuit(name: str, state: State, decision: Decision, version: int) -> Cir
         max_attempts=applied.max_attempts,
         close_after=applied.close_after,
     )
+
+
+def circuits_of(
+    name: str, state: State, decision: Decision, version: int, canary: Sequence[str]
+) -> list[Circuit]:
+    """Return the circuit items of a target: one for the fleet, or one for each function of its canary.
+
+    A canary is a trial of the automation. So beside its functions' items stands one
+    for all others that lets them be: nothing overridden, closed. What an operator
+    forces is no trial and holds for everybody.
+    """
+    item = to_circuit(name, state, decision, version)
+    if not canary:
+        return [item]
+    trial = [item._replace(function=function) for function in canary]
+    if item.state in (CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED):
+        return [item, *trial]
+    others = item._replace(
+        state=CircuitState.CLOSED,
+        probe_ratio=1.0,
+        reason=f"canary: only {', '.join(canary)} act"[:TEXT_MAX],
+        budget_ratio=None,
+        max_attempts=None,
+        close_after=None,
+    )
+    return [others, *trial]

@@ -160,6 +160,20 @@ def test_c8_nothing_opens_without_requests_errors_and_an_absolute_floor(stream, 
             assert max(e.n for e in decision.evidence) >= policy.min_requests
 
 
+@settings(max_examples=60)
+@given(streams(), POLICIES)
+def test_c13_nothing_closed_is_cut_before_its_evidence_is_rare_enough(stream, policy):
+    """The promise on false opens is kept wherever traffic can be cut: open or shed, by either law."""
+    state = initial_state(policy)
+    for seen in stream:
+        before = state.law.applied.circuit
+        state, decision = step(state, seen, policy)
+        if before == CircuitState.CLOSED != decision.applied.circuit:
+            proof = next(e for e in decision.evidence if e.reason == Reason.OPEN_PROVEN)
+            assert proof.measured >= proof.threshold > 0.0
+            assert state.rarity.seconds == 0.0
+
+
 @settings(max_examples=100)
 @given(st.lists(st.integers(0, 600), min_size=30, max_size=150), POLICIES)
 def test_c9_circuit_transitions_keep_their_dwell(failures, policy):

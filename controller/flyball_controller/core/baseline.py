@@ -6,16 +6,20 @@ Rules.
    traffic it is not noisy, and a true level of 0 is a value like any other.
 2. One window moves it by a bounded amount: counts are clipped (winsorised) at
    the band before they are added, and clipped windows count less.
-3. Profiles only ever *raise* what is expected. Minute-of-hour keeps the last
-   three visits of each minute and uses their median, so an hourly batch is
-   known after three visits and a single incident teaches nothing.
-   Hour-of-week keeps an exponential mean per hour; an hour seen too seldom is
-   read from the same hour of the other days.
-4. A target that fails half of its calls on every day must not be an incident
-   for ever. A slow median of *all* windows raises the level: it cannot move
-   faster than 1/24 per hour, whatever it is shown, and a short incident is
-   forgotten as fast as it was learned.
-5. Profile values are integers (1/65534 of the ratio), so that packing a state
+3. Profiles only ever *raise* what is expected, and only what has come again
+   counts. Minute-of-hour is the median of the last three visits of each minute,
+   over the median of all minutes: an hourly batch is known after three visits,
+   a single incident teaches nothing, and a slow rise is no season. Hour-of-week
+   is the lesser of the last two visits of each hour; until it is known, and for
+   what happens on most days, the median of that hour over the days serves.
+4. An hour's value is its mean, or the highest failure ratio that a window of it
+   proves and the minutes do not know of: a job of five minutes must not vanish
+   in the mean of its hour.
+5. A target that fails half of its calls on every day must not be an incident
+   for ever. The median of the last 24 hours, good or bad, raises the level: two
+   hours of incident leave it where it was, half a day of them is what is normal.
+   An hour stands there with the best of its thirds, so that a batch does not count.
+6. Profile values are integers (1/65534 of the ratio), so that packing a state
    loses nothing and a restart changes no decision.
 
 Exponential forgetting 2^(-dt/H) is written as 1 / (1 + dt ln2 / H): equal to
@@ -29,6 +33,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
+from flyball_controller.core.evidence import wilson_bounds
 from flyball_controller.core.model import Observation
 from flyball_controller.core.policy import Policy
 
@@ -38,12 +43,14 @@ VISITS = 3  # per minute of the hour: the fewest of which a median ignores one o
 HOURS = 168
 QUANTA = 65_534  # ratio 1.0 as a stored integer
 UNVISITED = 65_535
+THIRD_S = 1_200.0
 MEAN_DEVIATION_TO_SD = 1.2533141373155001  # sqrt(pi / 2), for a normal law
 DISPERSION_PRIOR = 20.0  # windows
 DISPERSION_MAX = 25.0  # one wild window must not make the detector deaf
 PROVEN_FORGET = 0.00002  # per second: half of a peak is forgotten in about 10 h
 COLD_S = 1_800.0  # until then only the floor clips: the level must get off zero
-CHRONIC_S = 86_400.0  # the slow median can cross the whole range 0..1 in a day, so an hour moves it by 1/24
+DAYS = 7
+RECENT = 24  # hours of which the median is what the target is like, whatever the level has learned
 CHRONIC_HEADROOM = 2.0  # the mean may learn windows up to this multiple of the slow median
 LATENCY_CLIP = 2.0  # one window moves the latency level as if it were at most twice it
 
@@ -59,13 +66,21 @@ class Baseline(NamedTuple):
     proven_per_s: float = 0.0  # highest attempts per second seen healthy
     learned_s: float = 0.0  # history behind all this
     typical_ms: float = -1.0  # p50 level; -1 = never measured
-    chronic: float = 0.0  # slow median of all windows, good or bad: what never gets better is normal
+    chronic: float = 0.0  # median of the last 24 hours, good or bad: what does not get better is normal
+    minute_floor: float = 0.0  # median of all minutes of the hour: over this a minute is a season
     minute: tuple[int, ...] = (UNVISITED,) * (MINUTES * VISITS)  # newest visit first
-    hour: tuple[int, ...] = (0,) * HOURS
+    hour: tuple[int, ...] = (0,) * HOURS  # newest visit
+    hour_before: tuple[int, ...] = (0,) * HOURS  # the visit before it
     hour_visits: tuple[int, ...] = (0,) * HOURS
+    recent: tuple[int, ...] = (UNVISITED,) * RECENT  # best thirds of the last hours, newest first
     hour_index: int = -1  # absolute hour being accumulated
     hour_failures: float = 0.0
     hour_requests: float = 0.0
+    hour_peak: float = 0.0  # highest ratio that one window of it proves
+    hour_best: float = 1.0  # lowest mean of a third of it
+    third_index: int = -1  # absolute third of an hour being accumulated
+    third_failures: float = 0.0
+    third_requests: float = 0.0
 
     @property
     def level(self) -> float:
@@ -102,35 +117,45 @@ def minute_expectation(baseline: Baseline, at_s: float) -> float:
 
 
 def hour_expectation(baseline: Baseline, at_s: float, visits_min: int) -> float:
-    """Return the seasonal ratio of this hour of the week, or of all days while that is unknown."""
+    """Return the seasonal ratio of this hour: of this day of the week, or of most days; 0 if unknown."""
     hour = int(at_s // 3600.0) % HOURS
+    best = 0
     if baseline.hour_visits[hour] >= visits_min:
-        return baseline.hour[hour] / QUANTA
-    total = 0
-    visits = 0
-    for day in range(7):
-        slot = (hour + 24 * day) % HOURS
-        total += baseline.hour[slot] * baseline.hour_visits[slot]
-        visits += baseline.hour_visits[slot]
-    return total / visits / QUANTA if visits >= visits_min else 0.0
+        newest, before = baseline.hour[hour], baseline.hour_before[hour]
+        best = newest if newest < before else before
+    days = [baseline.hour[slot] for slot in range(hour % 24, HOURS, 24) if baseline.hour_visits[slot] > 0]
+    if len(days) >= visits_min:
+        daily = lower_median(days)
+        if daily > best:
+            best = daily
+    return best / QUANTA
+
+
+def lower_median(values: list[int]) -> int:
+    """Return the middle of the values, the lower one of two; there must be one.
+
+    >>> lower_median([5, 1, 3]), lower_median([4, 2])
+    (3, 2)
+    """
+    values.sort()
+    return values[(len(values) - 1) // 2]
 
 
 def expected_ratio(baseline: Baseline, at_s: float, policy: Policy) -> float:
     """Return the failure ratio that is normal at `at_s`: the level, or what the season raises it to.
 
-    A season counts with visits / (visits + 1) of its excess over the level
-    (shrinkage): three visits give three quarters.
+    A season counts with visits / (visits + 1) of its excess (shrinkage): three
+    visits give three quarters.
     """
     level = baseline.level
     best = level
     shrink = policy.profile_visits_min / (policy.profile_visits_min + 1.0)
-    minute = minute_expectation(baseline, at_s)
-    hour = hour_expectation(baseline, at_s, policy.profile_visits_min)
+    minute = level + shrink * (minute_expectation(baseline, at_s) - baseline.minute_floor)
+    hour = level + shrink * (hour_expectation(baseline, at_s, policy.profile_visits_min) - level)
     for season in (minute, hour):
-        raised = level + shrink * (season - level)
-        if raised > best:
-            best = raised
-    return best
+        if season > best:
+            best = season
+    return best if best < 1.0 else 1.0
 
 
 def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen: bool) -> Baseline:
@@ -143,11 +168,11 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         level_frozen: Only the minute-of-hour profile learns (the window is over
             the trip threshold: it may be the start of an incident, or a batch).
     """
+    baseline = watch(baseline, seen, policy)
     ratio = seen.failures / seen.requests
     minute = _visit_minutes(baseline.minute, seen, ratio)
-    chronic = _chronic(baseline.chronic, ratio, seen.period_s)
     if level_frozen:
-        return Baseline(*baseline[:8], chronic, minute, *baseline[10:])
+        return Baseline(*baseline[:10], minute, *baseline[11:])
     level = baseline.level
     clipped, weight = _winsorised(baseline, ratio, seen.requests, policy)
     keep = 1.0 / (1.0 + weight * seen.period_s * LN2 / policy.half_life_s)
@@ -159,8 +184,6 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         rate = floor_rate
     deviation = clipped - level if clipped > level else level - clipped
     spread = baseline.spread + rate * (MEAN_DEVIATION_TO_SD * deviation - baseline.spread)
-    season = _visit_hour(baseline, seen, clipped, policy.profile_rate)
-    hour, visits, index, hour_failures, hour_requests = season
     return Baseline(
         failures_ew,
         requests_ew,
@@ -170,13 +193,10 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         _proven(baseline, seen),
         baseline.learned_s + seen.period_s,
         _latency(baseline.typical_ms, seen.latency_ms_p50, rate),
-        chronic,
+        baseline.chronic,
+        baseline.minute_floor,
         minute,
-        hour,
-        visits,
-        index,
-        hour_failures,
-        hour_requests,
+        *baseline[11:],
     )
 
 
@@ -222,18 +242,74 @@ def _dispersion(baseline: Baseline, ratio: float, requests: int, rate: float, ra
     return value if value > 1.0 else 1.0
 
 
-def _chronic(chronic: float, ratio: float, period_s: float) -> float:
-    """Step the slow median towards a window: whatever the window holds, by at most its share of a day."""
-    stride = period_s / CHRONIC_S
-    if ratio > chronic + stride:
-        return chronic + stride
-    return chronic - stride if ratio < chronic - stride else ratio
+def watch(baseline: Baseline, seen: Observation, policy: Policy) -> Baseline:
+    """Return the baseline after a window, whatever it shows: hours learn from all that was not gated."""
+    third = int(seen.start_s // THIRD_S)
+    if third != baseline.third_index:
+        baseline = _close_third(baseline, third)
+        index = int(seen.start_s // 3600.0)
+        if index != baseline.hour_index:
+            baseline = _close_hour(baseline, index)
+    ratio = seen.failures / seen.requests
+    peak = baseline.hour_peak
+    if seen.failures >= policy.min_errors and ratio > peak:
+        low, _ = wilson_bounds(seen.failures, seen.requests, z=policy.z_act, dispersion=baseline.dispersion)
+        if low > peak and low > minute_expectation(baseline, seen.start_s):
+            peak = low  # a batch that the minutes know of already is no mark of its hour
+    return Baseline(
+        *baseline[:-7],
+        baseline.hour_failures + seen.failures,
+        baseline.hour_requests + seen.requests,
+        peak,
+        baseline.hour_best,
+        baseline.third_index,
+        baseline.third_failures + seen.failures,
+        baseline.third_requests + seen.requests,
+    )
 
 
-def watch(baseline: Baseline, seen: Observation) -> Baseline:
-    """Return the baseline after a window off nominal: only the slow median learns from it."""
-    chronic = _chronic(baseline.chronic, seen.failures / seen.requests, seen.period_s)
-    return Baseline(*baseline[:8], chronic, *baseline[9:])
+def _close_third(baseline: Baseline, index: int) -> Baseline:
+    """Keep the better mean of the thirds of this hour; begin third `index`."""
+    best = baseline.hour_best
+    if baseline.third_requests > 0.0:
+        mean = baseline.third_failures / baseline.third_requests
+        if mean < best:
+            best = mean
+    return Baseline(*baseline[:-4], best, index, 0.0, 0.0)
+
+
+def _close_hour(baseline: Baseline, index: int) -> Baseline:
+    """Fold the hour that is over into its slot of the week and into the last day; begin hour `index`."""
+    if baseline.hour_requests <= 0.0:
+        return baseline._replace(hour_index=index)
+    slot = baseline.hour_index % HOURS
+    mean = baseline.hour_failures / baseline.hour_requests
+    value = mean if mean > baseline.hour_peak else baseline.hour_peak
+    visits = baseline.hour_visits[slot]
+    recent = (int(baseline.hour_best * QUANTA + 0.5), *baseline.recent[:-1])
+    hours = [one for one in recent if one != UNVISITED]
+    minutes = [
+        _median3(*baseline.minute[at : at + VISITS])
+        for at in range(0, MINUTES * VISITS, VISITS)
+        if baseline.minute[at + VISITS - 1] != UNVISITED
+    ]
+    return baseline._replace(
+        chronic=lower_median(hours) / QUANTA if len(hours) >= VISITS else baseline.chronic,
+        minute_floor=lower_median(minutes) / QUANTA if minutes else 0.0,
+        hour=_put(baseline.hour, slot, int(value * QUANTA + 0.5)),
+        hour_before=_put(baseline.hour_before, slot, baseline.hour[slot]),
+        hour_visits=_put(baseline.hour_visits, slot, visits + 1 if visits < 255 else 255),
+        recent=recent,
+        hour_index=index,
+        hour_failures=0.0,
+        hour_requests=0.0,
+        hour_peak=0.0,
+        hour_best=1.0,
+    )
+
+
+def _put(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
+    return (*values[:at], value, *values[at + 1 :])
 
 
 def _latency(level_ms: float, seen_ms: float, rate: float) -> float:
@@ -270,24 +346,3 @@ def _visit_minutes(profile: tuple[int, ...], seen: Observation, ratio: float) ->
         at = (minute % MINUTES) * VISITS
         profile = (*profile[:at], value, profile[at], profile[at + 1], *profile[at + VISITS :])
     return profile
-
-
-def _visit_hour(
-    baseline: Baseline, seen: Observation, ratio: float, rate: float
-) -> tuple[tuple[int, ...], tuple[int, ...], int, float, float]:
-    """Accumulate the running hour; fold it into its slot of the week, at `rate`, when it is over."""
-    index = int(seen.start_s // 3600.0)
-    hour, visits = baseline.hour, baseline.hour_visits
-    failures, requests = baseline.hour_failures, baseline.hour_requests
-    if index != baseline.hour_index:
-        if baseline.hour_index >= 0 and requests > 0.0:
-            slot = baseline.hour_index % HOURS
-            mean = failures / requests
-            if visits[slot] > 0:
-                old = hour[slot] / QUANTA
-                mean = old + rate * (mean - old)
-            count = visits[slot] + 1 if visits[slot] < 255 else 255
-            hour = (*hour[:slot], int(mean * QUANTA + 0.5), *hour[slot + 1 :])
-            visits = (*visits[:slot], count, *visits[slot + 1 :])
-        failures = requests = 0.0
-    return hour, visits, index, failures + ratio * seen.requests, requests + seen.requests

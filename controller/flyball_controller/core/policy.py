@@ -21,6 +21,14 @@ class Law(IntEnum):
     TWO_LOOP = 1  # regimes by failure class; budget first; see docs/theory/control.md
 
 
+class Promise(IntEnum):
+    """Against which normal service the rate of false opens is kept (docs/theory/thresholds.md)."""
+
+    NONE = 0  # nothing is promised: bounds alone decide, as the literal rules do
+    ANY = 1  # whatever bursts, as long as the mean of each window, given the past, is normal
+    INDEPENDENT = 2  # attempts fail one by one, or in groups no larger than the learned dispersion
+
+
 class Policy(NamedTuple):
     """Everything that an operator can decide about one target."""
 
@@ -31,13 +39,14 @@ class Policy(NamedTuple):
     attempts_nominal: int = 4  # 3 retries (article: "three for most services")
     attempts_min: int = 2  # the ladder's lower rung: 1 retry
     budget_nominal: float = 0.2  # retries per request; Finagle, Linkerd, Envoy all ship 20 %
-    fast_cost: float = 0.33  # of the budget, for a retry after a fast error: it held no server
-    throttle_k: float = 1.5  # clients' graded throttle, see docs/theory/control.md
+    fast_cost: float = 0.2  # of the budget, for a retry after a fast error: it held no server
+    throttle_k: float = 1.3  # clients' graded throttle, see docs/theory/control.md
     throttle_base_ms_nominal: int = 1_000  # AWS SDK: 1 s first pause after a throttle
     throttle_base_ms_throttled: int = 4_000  # "larger back-off for 429" while THROTTLED
     attempts_step: int = 1  # restore at most one attempt per decision
     probe_ratio_min: float = 0.1  # an open circuit must keep making data
     probe_per_min_min: float = 6.0
+    breaker_open_s: float = 10.0  # pause of a client that opened by itself before it probes
     breaker_failure_ratio: float = 0.9  # clients open by themselves over this share of fast failures
     close_after: int = 3  # good probes before a client closes by itself
     close_after_shed: int = 20  # same, while shedding to measured capacity
@@ -69,6 +78,10 @@ class Policy(NamedTuple):
     min_requests: int = 12  # pooled over recent windows until reached
     min_errors: int = 3
     pool_s_max: float = 900.0
+    promise: Promise = Promise.ANY
+    false_opens_per_year: float = 1.0  # tolerated per target and year of service, on average
+    normal_floor: float = 0.03  # normal = mean failure ratio up to max(this, normal_multiple x expected),
+    normal_multiple: float = 3.0  # never over the open threshold; twice the multiple without history
     open_per_min_min: float = 10.0  # below this traffic an open circuit cannot be judged: never open
 
     # --- time ----------------------------------------------------------------------------
@@ -87,7 +100,6 @@ class Policy(NamedTuple):
     half_life_s: float = 43_200.0  # 12 h (thresholds 2.5)
     rise_factor: float = 0.25  # bad news is learned this much slower than good news
     winsor_k: float = 3.0
-    profile_rate: float = 0.3  # weight of the newest week in an hour's mean
     profile_visits_min: int = 3
     confidence_full_s: float = 86_400.0  # history for confidence 1
     relearn_s: float = 86_400.0  # off nominal this long is the new normal

@@ -13,6 +13,7 @@ from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.evidence import Window
 from flyball_controller.core.model import Hold, HoldKind, Regime, Setpoint
 from flyball_controller.core.policy import Policy
+from flyball_controller.core.promise import NO_RARITY, Rarity
 
 NEVER = -1.0
 NO_HOLD = Hold(HoldKind.NONE, NEVER, "", "")
@@ -48,6 +49,7 @@ class State(NamedTuple):
     hold: Hold = NO_HOLD
     open_allowed: bool = True  # fleet guardrail: too many targets are open already
     loosen_frozen_until_s: float = NEVER  # fleet guardrail: correlated failure
+    rarity: Rarity = NO_RARITY  # evidence since the circuit was last anything but closed
 
 
 def nominal_setpoint(policy: Policy) -> Setpoint:

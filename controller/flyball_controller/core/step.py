@@ -7,6 +7,7 @@ late, repeated or impossible leaves the state untouched and says so.
 
 from __future__ import annotations
 
+from flyball.records import CircuitState
 from flyball_controller.core.baseline import Baseline, confidence, expected_ratio, learn, watch
 from flyball_controller.core.evidence import Pool, Window, pool_windows, push_window
 from flyball_controller.core.guardrails import guard, hold_is_active, tightens
@@ -22,6 +23,7 @@ from flyball_controller.core.model import (
     Setpoint,
 )
 from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.promise import NO_RARITY, Rarity, needed_s, next_rarity
 from flyball_controller.core.regime import CLEAN_REQUESTS, classify
 from flyball_controller.core.retry_law import Moment, Wish, wish_ladder, wish_two_loop
 from flyball_controller.core.state import NEVER, LawState, State, nominal_setpoint
@@ -76,9 +78,8 @@ def _without_data(state: State, seen: Observation, policy: Policy) -> tuple[Stat
     return _conclude(state, seen, policy, wish, NO_POOL, state.baseline, state.ring)
 
 
-def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, Decision]:
-    law = state.law
-    window = Window(
+def _window(seen: Observation) -> Window:
+    return Window(
         seen.start_s,
         seen.period_s,
         seen.requests,
@@ -89,11 +90,15 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         seen.request_failures,
         seen.short_circuited,
     )
+
+
+def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, Decision]:
+    law = state.law
     # The bursts that widen a bound ask for as many more requests before it can say "clean".
     keep = int(CLEAN_REQUESTS * state.baseline.dispersion)
     if policy.min_requests > keep:
         keep = policy.min_requests
-    ring = push_window(state.ring, window, keep_requests=keep, span_s_max=policy.pool_s_max)
+    ring = push_window(state.ring, _window(seen), keep_requests=keep, span_s_max=policy.pool_s_max)
     span = policy.pool_s_max if policy.pool_s_max > seen.period_s else seen.period_s
     pool = pool_windows(ring, enough=policy.min_requests, since_s=law.changed_s, span_s_max=span)
     clean_pool = pool_windows(ring, enough=keep, since_s=law.changed_s, span_s_max=span)
@@ -101,6 +106,7 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
     expected = expected_ratio(state.baseline, seen.start_s, policy)
     trips = trips_for(policy, expected=expected, spread=state.baseline.spread, confidence=trust)
     verdict = classify(pool, clean_pool, seen, trips, state.baseline, policy, trust)
+    rarity = _rarity(state, seen, trips.normal, policy)
     settled = law.changed_s < 0.0 or seen.start_s >= law.changed_s + policy.settle_s
     moment = Moment(
         seen.arrived_s,
@@ -113,6 +119,9 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         trust,
         state.open_allowed,
         seen.arrived_s < state.loosen_frozen_until_s,
+        rarity.seconds,
+        needed_s(policy),
+        clean_pool,
     )
     wish = (
         wish_two_loop(law, moment, policy) if policy.law == Law.TWO_LOOP else wish_ladder(law, moment, policy)
@@ -130,7 +139,28 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         stale = _note(Reason.OBSERVATION_STALE, age_s, policy.act_within_s)
         wish = Wish(law.applied, law.regime, (stale,), law.bad_count, law.clean_count, law.useless)
     baseline, wish = _learned(state, seen, policy, wish, pool, trips.retry)
-    return _conclude(state, seen, policy, wish, pool, baseline, ring)
+    # An accepted new normal is a new question: what spoke against the old one is no evidence any more.
+    remembered = state._replace(rarity=NO_RARITY if _accepts(wish) else rarity)
+    return _conclude(remembered, seen, policy, wish, pool, baseline, ring)
+
+
+def _rarity(state: State, seen: Observation, normal: float, policy: Policy) -> Rarity:
+    """Return the evidence against normal service after this window; a partial one will come again, whole."""
+    if seen.quality != Quality.OK:
+        return state.rarity
+    return next_rarity(
+        state.rarity,
+        failures=seen.failures,
+        requests=seen.requests,
+        period_s=seen.period_s,
+        normal=normal,
+        dispersion=state.baseline.dispersion,
+        policy=policy,
+    )
+
+
+def _accepts(wish: Wish) -> bool:
+    return any(note.reason == Reason.NEW_NORMAL_ACCEPTED for note in wish.evidence)
 
 
 def _learned(
@@ -143,7 +173,7 @@ def _learned(
         return state.baseline, wish
     calm = wish.regime == Regime.NOMINAL and wish.setpoint == nominal and law.applied == nominal
     if calm:
-        over = seen.failures > trip * seen.requests
+        over = seen.failures >= policy.min_errors and seen.failures > trip * seen.requests
         return learn(state.baseline, seen, policy, level_frozen=over), wish
     frozen = wish._replace(evidence=(*wish.evidence, _note(Reason.LEARNING_FROZEN)))
     off_s = seen.arrived_s - law.off_since_s if law.off_since_s >= 0.0 else 0.0
@@ -156,7 +186,7 @@ def _learned(
         return state.baseline, frozen  # a gated target shows only what the gate lets through
     if law.off_count < PROFILE_EXCURSION:
         return learn(state.baseline, seen, policy, level_frozen=True), frozen
-    return watch(state.baseline, seen), frozen
+    return watch(state.baseline, seen, policy), frozen
 
 
 def _conclude(
@@ -196,6 +226,8 @@ def _conclude(
         state.hold,
         state.open_allowed,
         state.loosen_frozen_until_s,
+        # An open spends its evidence, and what a gate lets through adds none.
+        state.rarity if applied.circuit == CircuitState.CLOSED else NO_RARITY,
     )
     evidence = wish.evidence + guarded.evidence
     if policy.mode == Mode.SHADOW:
@@ -238,14 +270,13 @@ def _books(
         factor = 1
     off = applied != nominal or wish.regime != Regime.NOMINAL
     off_since_s = (law.off_since_s if law.off_since_s >= 0.0 else at_s) if off else NEVER
-    accepted = any(note.reason == Reason.NEW_NORMAL_ACCEPTED for note in wish.evidence)
     return LawState(
         wish.regime,
         applied,
         at_s if changed else law.changed_s,
         at_s if changed and not urgent else law.loosened_s,
         at_s if applied.circuit != law.applied.circuit else law.circuit_since_s,
-        at_s if accepted else off_since_s,
+        at_s if _accepts(wish) else off_since_s,
         wish.bad_count,
         0 if changed else wish.clean_count,
         law.off_count + (1 if whole else 0) if off else 0,  # looks without data are no windows

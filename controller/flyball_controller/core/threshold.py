@@ -22,6 +22,7 @@ class Trips(NamedTuple):
     timeout: float  # time-outs over this: saturated
     reset: float  # failures under this (upper bound): clean
     reset_point: float  # and the plain ratio under this: the gap of the hysteresis
+    normal: float  # a mean up to this is normal service: to open on it would be a false open
 
 
 def trip_level(
@@ -85,4 +86,14 @@ def trips_for(policy: Policy, *, expected: float, spread: float, confidence: flo
         point = (retry + expected) / 2.0
     if policy.reset_point > point:
         point = policy.reset_point
-    return Trips(retry, opening, timeout, reset, point)
+    normal = trip_level(
+        floor=policy.normal_floor,
+        adaptive=True,
+        multiple=policy.normal_multiple,
+        spread_k=0.0,  # bursts widen no mean
+        ceiling=opening,
+        expected=expected,
+        spread=0.0,
+        confidence=confidence,
+    )
+    return Trips(retry, opening, timeout, reset, point, normal)

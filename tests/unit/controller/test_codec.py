@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -21,10 +23,12 @@ from flyball_controller.codec import (
     short_hash,
 )
 from flyball_controller.core import step
+from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.fleet import FleetState
 from flyball_controller.core.model import Observation, Quality
 from flyball_controller.core.policy import Policy
+from flyball_controller.core.promise import NO_RARITY
 from flyball_controller.fleet_codec import decode_fleet, encode_fleet
 from strategies import windows
 
@@ -43,6 +47,40 @@ def test_a_journal_record_can_be_recomputed_from_itself():
     again, decided = step(again_state, observation_from_json(record["observation"]), Policy())
     assert short_hash(encode_state(again)) == record["state_after"]
     assert decided == decision
+
+
+def test_a_checkpoint_of_version_1_is_read_without_what_it_did_not_know():
+    """An update must not forget what was learned; what version 1 did not know starts anew."""
+    state, _ = run([*calm(0, 60), *(window(60 + i, fast=590) for i in range(3))])
+    assert state.rarity != NO_RARITY
+    body = encode_state(state)[7:]
+    head = struct.calcsize("<BidiBdi4dIIIIB") + struct.calcsize("<4dQBd")
+    numbers = struct.unpack_from("<10dq4dqdd", body, head)
+    slots = struct.unpack_from("<180H168H168H168B24H", body, head + 144)
+    rest = body[head + 144 + 2 * (180 + 168 + 168 + 24) + 168 + 40 :]
+    old_body = (
+        body[:head]
+        + struct.pack("<9dqdd", *numbers[:9], *numbers[10:13])
+        + struct.pack("<180H168H168B", *slots[:348], *slots[516:684])
+        + rest
+    )
+    old = struct.pack("<2sBI", b"fb", 1, zlib.crc32(old_body)) + old_body
+    base = state.baseline
+    new = Baseline()
+    unknown = base._replace(
+        minute_floor=0.0,
+        hour_before=base.hour,
+        recent=new.recent,
+        hour_failures=0.0,
+        hour_requests=0.0,
+        hour_peak=0.0,
+        hour_best=1.0,
+        third_index=-1,
+        third_failures=0.0,
+        third_requests=0.0,
+    )
+    assert unknown != base
+    assert decode_state(old) == state._replace(rarity=NO_RARITY, baseline=unknown)
 
 
 @given(windows())

@@ -8,7 +8,7 @@ import pytest
 
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
-from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.policy import Law, Policy, Promise
 from flyball_controller.policy_file import RANGES, load_policy, parse_policy
 from flyball_controller.policy_set import PRESETS, compile_set, load_compiled, load_preset
 
@@ -163,12 +163,42 @@ def test_compiled_text_edited_by_hand_gets_the_same_kind_of_error(data, part):
     assert part in str(caught.value)
 
 
+def test_a_promise_is_a_word_and_its_rate_a_number():
+    """Nothing at all (`promise:`) must not be read as the word none."""
+    policies = parse("version: 1\ndefaults: {promise: independent, false_opens_per_year: 0.1}\n")
+    assert policies.default.promise == Promise.INDEPENDENT
+    assert policies.default.false_opens_per_year == 0.1
+    assert load_compiled(compile_set(policies), where="again").default == policies.default
+    error = refused("version: 1\ndefaults:\n  promise:\n")
+    assert str(error).startswith("p.yaml:3: promise=None: ")
+    assert "'none', 'any' or 'independent'" in str(error)
+    error = refused("version: 1\ndefaults:\n  false_opens_per_year: 0\n")
+    assert "p.yaml:3: false_opens_per_year=0 must be a number from 0.01 to 1000; default 1.0" in str(error)
+
+
+def test_what_is_normal_cannot_be_a_reason_to_open():
+    """Over the open threshold the promise would forbid every open."""
+    error = refused("version: 1\ndefaults:\n  normal_floor: 0.7\n")
+    assert "p.yaml:3: normal_floor must not exceed open_floor" in str(error)
+
+
+def test_the_literal_rules_promise_nothing_and_the_others_do():
+    """The preset `ladder` is what most teams know, raw ratios and all."""
+    kinds = {name: load_policy(name).default.promise for name in PRESETS}
+    assert kinds == {
+        "two-loop": Promise.ANY,
+        "adaptive": Promise.ANY,
+        "fixed": Promise.ANY,
+        "ladder": Promise.NONE,
+    }
+
+
 def test_every_number_of_a_policy_has_a_range_and_its_default_lies_inside():
     """A field without a range could be set to anything."""
     numbers = {
         k: v
         for k, v in Policy()._asdict().items()
-        if not isinstance(v, bool | str) and k not in ("mode", "law")
+        if not isinstance(v, bool | str) and k not in ("mode", "law", "promise")
     }
     assert set(RANGES) == set(numbers)
     for field, value in numbers.items():

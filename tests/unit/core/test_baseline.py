@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from core_runs import T0, calm, run, window
 from flyball_controller.core.baseline import (
+    HOURS,
+    QUANTA,
     Baseline,
     confidence,
     expected_ratio,
@@ -16,6 +18,7 @@ from flyball_controller.core.baseline import (
     minute_expectation,
     watch,
 )
+from flyball_controller.core.evidence import wilson_bounds
 from flyball_controller.core.model import Observation
 from flyball_controller.core.policy import Policy
 
@@ -63,30 +66,77 @@ def test_a_two_hour_incident_leaves_the_learned_level_alone():
     assert mean_after == pytest.approx(mean_before, rel=0.1)
 
 
-def test_what_never_gets_better_becomes_normal_within_a_day():
-    """A target whose normal is 46 % must not be an incident for ever; the slow median gets there in 11 h."""
+def watched(windows: list[Observation]) -> Baseline:
+    """The baseline after windows that taught it only what hours are like."""
     base = Baseline()
-    for i in range(24 * 60):
-        base = watch(base, window(i, requests=100, fast=46))
-    assert base.level == pytest.approx(0.46, abs=0.001)
+    for seen in windows:
+        base = watch(base, seen, POLICY)
+    return base
 
 
-def test_an_hour_of_anything_moves_the_slow_median_by_one_twenty_fourth():
-    """The bound an attacker meets: 60 min x 60 s / 86400 s = 0.0417."""
-    base = Baseline()
-    for i in range(60):
-        base = watch(base, window(i, fast=600))
-    assert base.chronic == pytest.approx(1 / 24)
+def test_what_never_gets_better_becomes_normal_within_hours():
+    """A target whose normal is 46 % must not be an incident for ever: three whole hours show it."""
+    assert watched([window(i, requests=100, fast=46) for i in range(180)]).level == 0.0
+    after = watched([window(i, requests=100, fast=46) for i in range(181)])
+    assert after.level == pytest.approx(0.46, abs=0.001)
 
 
-@given(st.lists(st.integers(0, 600), max_size=200))
-def test_no_stream_moves_the_slow_median_faster_than_its_stride(failures):
-    """C6, searched by adversary."""
-    base = Baseline()
-    for i, count in enumerate(failures):
-        after = watch(base, window(i, fast=count))
-        assert abs(after.chronic - base.chronic) <= 60.0 / 86_400.0 + 1e-12
-        base = after
+def test_under_half_a_day_of_anything_leaves_the_median_alone():
+    """A day at 1 %, then 100 %: after 12 hours half of the last day still says 1 %, after 13 it does not."""
+    day = [window(i, fast=6) for i in range(24 * 60)]
+    bad = [window(1440 + i, fast=600) for i in range(13 * 60 + 1)]
+    assert watched(day + bad[: 12 * 60 + 1]).chronic == pytest.approx(0.01, abs=1e-4)
+    assert watched(day + bad).chronic == 1.0
+
+
+@given(
+    st.lists(st.integers(0, 600), min_size=24, max_size=24),
+    st.sets(st.integers(0, 23), max_size=11),
+    st.data(),
+)
+def test_no_incident_of_under_half_a_day_leads_the_median_out_of_the_rest(counts, bad, data):
+    """C6, searched by adversary: the median of a day stays within what its good hours were."""
+    shown = [data.draw(st.integers(0, 600)) if hour in bad else count for hour, count in enumerate(counts)]
+    base = watched([window(60 * hour, fast=count) for hour, count in enumerate(shown)] + [window(24 * 60)])
+    good = [count / 600 for hour, count in enumerate(counts) if hour not in bad]
+    assert min(good) - 1e-4 <= base.chronic <= max(good) + 1e-4
+
+
+def test_a_slow_rise_is_no_season():
+    """Each minute of the hour is judged by how far it stands out from the other minutes."""
+    risen = _learned([window(i, fast=i // 10) for i in range(6 * 60)])
+    assert minute_expectation(risen, T0) > 0.03
+    assert minute_expectation(risen, T0) - risen.minute_floor < 0.02  # the floor is an hour old
+
+
+def test_a_short_job_stands_in_its_hour_with_what_it_proves():
+    """20 % of 600 in one minute is at least 16.5 % (z = 2.33), where the mean of the hour says 0.3 %."""
+    base = watched([window(i, fast=120 if i == 5 else 0) for i in range(61)])
+    low, _ = wilson_bounds(120, 600, z=2.33)
+    assert base.hour[int(T0 // 3600) % HOURS] == int(low * QUANTA + 0.5)
+
+
+def test_one_bad_week_is_no_season_and_two_are():
+    """An hour of the week counts with the lesser of its last two visits, from the third visit on."""
+
+    def weeks(*ratios: float) -> float:
+        windows = [window(60 * 168 * n, fast=int(600 * r)) for n, r in enumerate(ratios)]
+        return hour_expectation(watched([*windows, window(60 * (168 * len(ratios) - 1))]), T0, 3)
+
+    assert weeks(0.0, 0.0, 0.5) == 0.0
+    assert weeks(0.0, 0.5, 0.5) == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_hour_of_most_days_is_a_season():
+    """Three nights of a job at the same hour are enough; one of three is not."""
+
+    def nights(*ratios: float) -> float:
+        windows = [window(60 * 24 * n, fast=int(600 * r)) for n, r in enumerate(ratios)]
+        return hour_expectation(watched([*windows, window(60 * (24 * len(ratios) - 1))]), T0, 3)
+
+    assert nights(0.2, 0.2) == 0.0
+    assert nights(0.2, 0.0, 0.0) == 0.0
+    assert nights(0.2, 0.2, 0.2) == pytest.approx(0.2, abs=0.04)
 
 
 def test_an_hourly_batch_is_known_after_three_visits():
