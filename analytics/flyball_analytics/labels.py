@@ -50,12 +50,16 @@ class Incident(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """The truth about one series; `rows` is 0 if the file does not say how many rows it labels."""
+    """The truth about one series; `rows` is 0 if the file does not say how many rows it labels.
+
+    `windows` are the scoring windows of NAB where the file states them; None if not.
+    """
 
     incidents: tuple[Incident, ...]
     ignore: tuple[tuple[float, float], ...] = ()
     probation: int = 0
     rows: int = 0
+    windows: tuple[tuple[float, float], ...] | None = None
 
     def incident_at(self, start_s: float) -> Incident | None:
         """Return the first incident that holds this window, if any."""
@@ -122,7 +126,16 @@ def _labels(entry: object, *, path: str, field: str) -> Labels:
         tuple(_stretch(item, path=path, field=f"{field}.ignore[{i}]") for i, item in enumerate(ignore)),
         _whole(entry.get("probation", 0), path=path, field=f"{field}.probation"),
         _whole(entry.get("rows", 0), path=path, field=f"{field}.rows"),
+        _windows(entry, path=path, field=f"{field}.windows"),
     )
+
+
+def _windows(entry: Mapping[str, object], *, path: str, field: str) -> tuple[tuple[float, float], ...] | None:
+    """Return the scoring windows that a file states."""
+    if "windows" not in entry:
+        return None
+    items = _items(entry["windows"], path=path, field=field)
+    return tuple(_stretch(item, path=path, field=f"{field}[{i}]") for i, item in enumerate(items))
 
 
 def _incident(item: object, *, path: str, field: str) -> Incident:

@@ -4,7 +4,7 @@ Deliberately not one number. A controller that never acts has no false action an
 one that always restricts misses nothing, so every figure stands beside its
 opposite, with the counts behind it. Point-wise scores (NAB, point-adjusted F1)
 are left out: they reward luck and punish an action for lasting
-(docs/theory/thresholds.md).
+(docs/theory/thresholds.md); NAB's own stands in nab.py, for the record.
 
 An answer belongs to the window that it answers, so a move is placed at the start
 of that window; its delay runs from the start of the incident's first bad window
