@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from flyball_analytics.columns import Field
 from flyball_analytics.csvfile import read_table
@@ -25,15 +26,21 @@ _QUANTILES = {
     Field.LATENCY_P50_MS: ("p50_ms", "p50_s"),
     Field.LATENCY_P99_MS: ("p99_ms", "p99_s"),
 }
+# A history keeps the parts of each target in a folder of this name (docs/reference/history.md).
+HISTORY_PREFIX = "target="
 _TIME_WORDS = ("timestamp", "time", "ts")
 
 
 def target_of(path: Path) -> str:
-    """Return the target that a file name stands for.
+    """Return the target that a file name, or the folder of a target in a history, stands for.
 
     >>> target_of(Path("PetSite.error_ratio.csv")), target_of(Path("a/payments.csv"))
     ('PetSite', 'payments')
+    >>> target_of(Path("history/target=pay%2Feu"))
+    'pay/eu'
     """
+    if path.name.startswith(HISTORY_PREFIX):
+        return unquote(path.name.removeprefix(HISTORY_PREFIX))
     return _ERROR_SUFFIX.sub("", path.stem)
 
 

@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyball_analytics.columns import Columns, Field, resolve_columns
-from flyball_analytics.companions import add_latency, companions_of, is_companion, target_of
+from flyball_analytics.companions import (
+    HISTORY_PREFIX,
+    add_latency,
+    companions_of,
+    is_companion,
+    target_of,
+)
 from flyball_analytics.csvfile import Table, read_table
 from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_analytics.rows import Row, RowReader
@@ -28,6 +34,7 @@ from flyball_controller.core.model import Observation, Quality
 
 # Rows further apart than this many periods have a gap between them; below it is jitter.
 GAP_PERIODS = 1.5
+HISTORY_MANIFEST = "manifest.json"  # what makes a folder a history: see docs/reference/history.md
 
 
 class Gap(NamedTuple):
@@ -117,9 +124,65 @@ def read_csv(
     )
 
 
+def read_series(
+    path: Path,
+    *,
+    target: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    period_s: float | None = None,
+    delay_s: float | None = None,
+    now_s: float | None = None,
+    companions: bool = True,
+) -> Series:
+    """Return the history of one target: a CSV file, or the folder of a target in a history of Parquet files.
+
+    `delay_s` None leaves the arrivals as recorded. The rest is as in `read_csv`; columns
+    and period of a history are fixed, and naming others is an error.
+
+    Raises:
+        SeriesError: As `read_csv`, or if the extra `sim` is missing.
+    """
+    if not path.is_dir():
+        delay_s = delay_s or 0.0
+        return read_csv(
+            path,
+            target=target,
+            columns=columns,
+            period_s=period_s,
+            delay_s=delay_s,
+            now_s=now_s,
+            companions=companions,
+        )
+    if columns or period_s is not None:
+        raise SeriesError(
+            "a history has its own columns and periods: leave out --column and --period", path=str(path)
+        )
+    try:
+        from flyball_analytics.ingest.history import read_target
+    except ImportError as error:
+        raise _needs_extra(error, path) from error
+    return read_target(path, delay_s=delay_s)
+
+
 def series_files(folder: Path) -> list[Path]:
-    """Return the CSV files of a folder that can be a target each, sorted; latency companions are left out."""
+    """Return the CSV files of a folder that can be a target each, sorted; latency companions are left out.
+
+    Of a history it returns the folders of its targets.
+    """
+    if (folder / HISTORY_MANIFEST).is_file() or folder.name.startswith(HISTORY_PREFIX):
+        try:
+            from flyball_analytics.ingest.history import history_targets
+        except ImportError as error:
+            raise _needs_extra(error, folder) from error
+        return history_targets(folder)
     return sorted(p for p in folder.glob("*.csv") if not is_companion(p))
+
+
+def _needs_extra(error: ImportError, path: Path) -> SeriesError:
+    return SeriesError(
+        f"a history of Parquet files needs the Python package {error.name!r}: pip install 'flyball[sim]'",
+        path=str(path),
+    )
 
 
 def _read_rows(

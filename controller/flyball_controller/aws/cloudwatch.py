@@ -48,7 +48,7 @@ class _Query(NamedTuple):
     source: Source
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """What a set of queries gave: series per target, and the targets that are incomplete or unanswered."""
 
     series: dict[str, dict[tuple[str, str], dict[float, float]]]
@@ -113,7 +113,7 @@ class CloudWatchSensor:
         if not due:
             return result
         whole = Span(self._period_s, min(spans[t].start_s for t in due), spans[due[0]].end_s)
-        answer = self._ask(due, whole)
+        answer = self.ask(due, whole)
         if answer.unanswered.issuperset(due):
             raise _no_answer(due)
         for target in due:
@@ -148,7 +148,7 @@ class CloudWatchSensor:
         days = min(max(days, 1), HISTORY_DAYS_MAX)
         found: list[Observation] = []
         for span in history_spans(until_s=until_s, days=days, period_s=self._period_s):
-            answer = self._ask([target], span)
+            answer = self.ask([target], span)
             if answer.unanswered:
                 raise _no_answer([target])
             found.extend(
@@ -167,15 +167,19 @@ class CloudWatchSensor:
     def _map(self, target: str) -> AwsMetricMap:
         return self._maps.get(target) or client_metrics(target, namespace=self._namespace)
 
-    def _ask(self, targets: Sequence[str], span: Span) -> _Answer:
-        """Ask for every source of every target over the span, in as many calls as the limits need."""
+    def ask(self, targets: Sequence[str], span: Span) -> Answer:
+        """Return the raw values of every source of every target over the span, in as many calls as needed.
+
+        Raises:
+            PortError: If a call fails. What a call left open is in the answer.
+        """
         queries = [_Query(target, source) for target in targets for source in self._map(target).sources()]
-        answer = _Answer({}, set(), set())
+        answer = Answer({}, set(), set())
         for batch, part in _calls(queries, span):
             self._call(batch, part, answer)
         return answer
 
-    def _call(self, batch: Sequence[_Query], part: Span, answer: _Answer) -> None:
+    def _call(self, batch: Sequence[_Query], part: Span, answer: Answer) -> None:
         """Make one call with all its pages; the last status of each query counts."""
         arguments: dict[str, Any] = {
             "MetricDataQueries": [_as_query(i, q.source, part.period_s) for i, q in enumerate(batch)],

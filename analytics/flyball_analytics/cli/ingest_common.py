@@ -1,0 +1,116 @@
+"""What the sources of `flyball ingest` share: options, the summary, and the name of a missing extra."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from flyball_analytics.cli.errors import InvalidError
+from flyball_analytics.cli.program import program_name
+from flyball_controller.codec import canonical_json
+
+if TYPE_CHECKING:
+    from flyball_analytics.ingest.findings import Findings
+    from flyball_analytics.ingest.manifest import Source
+    from flyball_analytics.ingest.store import HistoryWriter
+
+SCHEMA = 1
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def needs_sim() -> Iterator[None]:
+    """Name the extra if a library of it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidError(
+            f"a history needs the Python package {error.name!r}, which is not installed: "
+            "pip install 'flyball[sim]'"
+        ) from error
+
+
+def common(function: F) -> F:
+    """Add the options that every source has."""
+    for option in (
+        click.option("--format", "form", type=click.Choice(["text", "json"]), default="text"),
+        click.option("--dry-run", is_flag=True, help="Say what would be read; write nothing."),
+        click.option(
+            "--partition", type=click.Choice(["month", "day"]), help="Of a new history; default: month."
+        ),
+        click.option(
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path),
+            required=True,
+            metavar="HISTORY",
+            help="The folder.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def told(sentence: str) -> None:
+    """Say something about the run on stderr."""
+    click.echo(sentence, err=True)
+
+
+def summary(
+    writer: HistoryWriter, source: Source, findings: Findings, form: str, extra: dict[str, object]
+) -> None:
+    """Write what the history now holds, what was found, and what to try next."""
+    from flyball_analytics.ingest.findings import FindingKind
+    from flyball_analytics.ingest.history import History, gaps_of
+
+    history = History(writer.folder, writer.manifest)
+    gaps = {t: gaps_of(history.block(t, ["start", "period_s"])) for t in history.targets()}
+    counts = {**findings.plain_counts(), FindingKind.GAP.value: sum(len(g) for g in gaps.values())}
+    if form == "json":
+        document = {
+            "schema": SCHEMA,
+            "history": str(writer.folder),
+            "targets": writer.manifest.targets(),
+            "rows": sum(writer.manifest.targets().values()),
+            "points": source.points,
+            "complete": source.complete,
+            "findings": counts,
+            "report": str(writer.folder / writer.manifest.report),
+            **extra,
+        }
+        click.echo(canonical_json(document).decode())
+        return
+    rows = writer.manifest.targets()
+    click.echo(f"{writer.folder}: {len(rows)} targets, {sum(rows.values())} windows")
+    words = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    click.echo(f"found: {words or 'nothing to report'}")
+    for target in list(gaps)[:20]:
+        if gaps[target]:
+            longest = max(gaps[target], key=lambda gap: gap.windows)
+            click.echo(f"  {target}: {len(gaps[target])} gaps, the longest of {longest.windows} windows")
+    click.echo(f"report: {writer.folder / writer.manifest.report}")
+    folder = shlex.quote(str(writer.folder))
+    if rows:
+        click.echo(f"next: {program_name()} replay {folder} --summary")
+
+
+def add_gaps(writer: HistoryWriter, source: Source, findings: Findings) -> None:
+    """List the gaps of the finished history in its report, and make it durable."""
+    from flyball_analytics.ingest.findings import FindingKind
+    from flyball_analytics.ingest.history import gaps_of
+
+    findings.forget(FindingKind.GAP)
+    for target in sorted(writer.manifest.targets()):
+        for gap in gaps_of(writer.read(target)):
+            findings.add(
+                FindingKind.GAP,
+                f"{gap.windows} windows missing after this one",
+                target=target,
+                at_s=gap.after_s,
+            )
+    writer.commit(source, findings)
