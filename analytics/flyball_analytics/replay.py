@@ -81,15 +81,15 @@ def replay(
     Raises:
         CheckpointError: If `start` is no state.
     """
-    return _steps(((observation, False) for observation in observations), policy=policy, start=start)
+    return replay_pairs(((observation, False) for observation in observations), policy=policy, start=start)
 
 
 def replay_series(series: Series, *, policy: Policy, start: bytes | None = None) -> Iterator[Replayed]:
     """Yield the steps over a recorded history, with the looks that would have found nothing."""
-    return _steps(with_looks(series.observations, period_s=series.period_s), policy=policy, start=start)
+    return replay_pairs(with_looks(series.observations, period_s=series.period_s), policy=policy, start=start)
 
 
-def _steps(
+def replay_pairs(
     pairs: Iterable[tuple[Observation, bool]], *, policy: Policy, start: bytes | None
 ) -> Iterator[Replayed]:
     """Yield the steps over (observation, is a look) pairs."""
@@ -114,11 +114,13 @@ def with_looks(observations: Iterable[Observation], *, period_s: float) -> Itera
     last_s: float | None = None
     for observation in observations:
         if last_s is not None:
-            looks = min(round((observation.arrived_s - last_s) / period_s) - 1, LOOKS_PER_GAP_MAX)
+            # Histories hold coarser windows the older they are: an hour after an hour is no gap.
+            step_s = max(period_s, observation.period_s)
+            looks = min(round((observation.arrived_s - last_s) / step_s) - 1, LOOKS_PER_GAP_MAX)
             for number in range(1, looks + 1):
-                at_s = last_s + number * period_s
+                at_s = last_s + number * step_s
                 yield (
-                    Observation(observation.target, at_s, period_s, at_s, quality=Quality.MISSING),
+                    Observation(observation.target, at_s, step_s, at_s, quality=Quality.MISSING),
                     True,
                 )
         yield observation, False
@@ -191,13 +193,13 @@ def verify_journal(
         after = encode_state(state)
         recomputed = journal_record(decision, observation, before, after, shadow=shadow)
         if canonical_json(recorded) != canonical_json(recomputed):
-            return agreed, _first_difference(index, recorded, recomputed)
+            return agreed, first_difference(index, recorded, recomputed)
         before = after
         agreed += 1
     return agreed, None
 
 
-def _first_difference(
+def first_difference(
     index: int, recorded: Mapping[str, object], recomputed: Mapping[str, object]
 ) -> Mismatch:
     """Return the first field, by name, whose canonical bytes differ."""

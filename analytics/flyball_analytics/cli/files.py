@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def writing_whole(path: Path | None) -> Iterator[IO[bytes] | None]:
+    """Yield a file that takes the place of `path` when all is written; an error leaves the old one.
+
+    None yields None: nothing is to be written.
+    """
+    if path is None:
+        yield None
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -8,15 +8,27 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from flyball_analytics import render
+from flyball_analytics.algorithms import FLYBALL
+from flyball_analytics.cli.closed_loop import (
+    BESIDE,
+    ClosedLoop,
+    History,
+    closed_loop_of,
+    closed_loop_options,
+    live,
+    show_lived,
+)
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
-from flyball_analytics.cli.files import write_whole
+from flyball_analytics.cli.files import write_whole, writing_whole
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
+from flyball_analytics.cli.resume import Segment
 from flyball_analytics.cli.types import moment, pair, span
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.columns import resolve_columns
@@ -26,7 +38,7 @@ from flyball_analytics.labels import Labels, LabelsError, labels_for, read_label
 from flyball_analytics.problems import SeriesError
 from flyball_analytics.replay import Replayed, replay_series
 from flyball_analytics.score import join_scores, score_steps
-from flyball_analytics.series import Series, read_csv, series_files
+from flyball_analytics.series import Series, read_series, series_files
 from flyball_analytics.tally import Tally
 from flyball_controller.codec import canonical_json
 from flyball_controller.policy_file import load_policy
@@ -49,17 +61,44 @@ class Request(NamedTuple):
     brief: bool
     columns: Mapping[str, str]
     period_s: float | None
-    delay_s: float
+    delay_s: float | None
     from_s: float | None
     to_s: float | None
     now_s: float
     companions: bool
     state_in: Path | None
     state_out: Path | None
+    resume: Path | None
+    sinks: tuple[IO[bytes], ...]  # where the journal goes
+
+
+class Options(NamedTuple):
+    """What was written on the command line."""
+
+    policy: str
+    form: str
+    target: str | None
+    labels: Path | None
+    brief: bool
+    columns: tuple[tuple[str, str], ...]
+    period_s: float | None
+    delay_s: float | None
+    from_s: float | None
+    to_s: float | None
+    now_s: float | None
+    no_latency: bool
+    state_in: Path | None
+    state_out: Path | None
+    journal: Path | None
+    resume: Path | None
+    journal_check: bool
+    table: str | None
+    region: str | None
+    closed_loop: ClosedLoop | None
 
 
 @click.command(short_help="Run the controller over recorded metrics, exactly as it would have run live.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="HISTORY...", type=click.Path(path_type=Path))
 @click.option("--policy", default="two-loop", show_default=True, help="A preset or a policy file.")
 @click.option(
     "--format",
@@ -81,73 +120,123 @@ class Request(NamedTuple):
 @click.option("--no-latency", is_flag=True, help="Leave out latency files that stand beside the file.")
 @click.option("--state-in", type=click.Path(path_type=Path), help="Continue from a stored state.")
 @click.option("--state-out", type=click.Path(path_type=Path), help="Store the last state.")
-def replay(
-    files: tuple[Path, ...],
-    policy: str,
-    form: str,
-    target: str | None,
-    labels: Path | None,
-    brief: bool,
-    columns: tuple[tuple[str, str], ...],
-    period_s: float | None,
-    delay_s: float | None,
-    from_s: float | None,
-    to_s: float | None,
-    now_s: float | None,
-    no_latency: bool,
-    state_in: Path | None,
-    state_out: Path | None,
-) -> None:
+@click.option("--journal", type=click.Path(path_type=Path), help="Write the journal to this file.")
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep progress in this folder: a killed run continues with the same command.",
+)
+@click.option("--journal-check", is_flag=True, help="HISTORY are journals: compute each decision again.")
+@click.option("--table", metavar="NAME", help="With --journal-check: a DynamoDB journal table.")
+@click.option("--region", help="AWS region of the table; default: boto3's own configuration.")
+@closed_loop_options
+@click.pass_context
+def replay(context: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
     """Run the controller over recorded metrics, exactly as it would have run live.
 
-    Reads CSV files (or every CSV file of a folder), each the history of one target:
-    timestamp, requests and errors, or timestamp, value (error ratio) and requests;
-    further columns for timeouts, throttles, attempts, latency_p50_ms, latency_p99_ms.
+    Reads histories of `flyball ingest`, or CSV files (or every CSV file of a folder),
+    each the history of one target: timestamp, requests and errors, or timestamp, value
+    (error ratio) and requests; further columns for timeouts, throttles, attempts,
+    latency_p50_ms, latency_p99_ms.
     Times without a zone are UTC. Rows are taken in the order in which they arrived;
     what is impossible is counted with its place and never acted upon.
 
     Writes the decisions that changed something, with reasons, and what they came to.
-    No AWS credentials are used and nothing is changed but the file of --state-out.
+    No AWS credentials are used (but for --table), and nothing is changed but the files
+    of --state-out, --journal and --resume.
+
+    With --closed-loop, lives the incidents through again: recorded first attempts meet the
+    real client and the production round in a model of the target, beside references, over
+    a range of what no recording shows (docs/how-to/what-if.md).
+
+    With --journal-check, computes the decisions of a journal again from their inputs and
+    compares them byte for byte; ends with 1 at a difference, and shows the first.
 
     \b
     example: flyball replay payments.csv
     example: flyball replay history/ --policy strict.yaml --labels labels.json --summary
-    example: flyball replay payments.csv --format json > journal.jsonl
+    example: flyball replay history/ --journal journal.jsonl --resume progress/
+    example: flyball replay history/ --labels labels.json --summary --closed-loop
+    example: flyball replay --journal-check journal.jsonl
     """
-    paths, given = _expand(files)
-    if len(paths) > 1 and (target or state_in or state_out):
+    closed_loop = closed_loop_of(given, beside=BESIDE)
+    options = Options(**given, closed_loop=closed_loop)
+    if closed_loop is not None and options.form == "json" and not options.brief:
+        raise click.UsageError("--closed-loop with --format json needs --summary: stdout is the journal")
+    if options.journal_check:
+        named = context.get_parameter_source("policy") is ParameterSource.COMMANDLINE
+        context.exit(_check(files, options, named=named))
+    if not files:
+        raise click.UsageError("Missing argument 'HISTORY...'")
+    if options.table is not None:
+        raise click.UsageError("--table needs --journal-check")
+    with writing_whole(options.journal) as file:
+        _replay(files, options, file)
+
+
+def _replay(files: tuple[Path, ...], options: Options, file: IO[bytes] | None) -> None:
+    """Replay every history; `file` takes the journal too."""
+    target, columns = options.target, dict(options.columns)
+    paths, named = _expand(files, target)
+    if len(paths) > 1 and (target or options.state_in or options.state_out):
         raise click.UsageError("--target, --state-in and --state-out need exactly one file")
-    paths = _usable(paths, given, dict(columns))
+    paths = _usable(paths, named, columns)
+    to_stdout = options.form == "json" and not options.brief
+    # UTF-8 whatever the terminal speaks: a journal is compared byte for byte.
+    sinks = (*((sys.stdout.buffer,) if to_stdout else ()), *((file,) if file is not None else ()))
     request = Request(
-        policy,
-        load_policy(policy),
-        form,
+        options.policy,
+        load_policy(options.policy),
+        options.form,
         target,
-        _labels(paths, labels, target),
-        brief,
-        dict(columns),
-        period_s,
-        delay_s or 0.0,
-        from_s,
-        to_s,
-        now_s if now_s is not None else SystemClock().now_s(),
-        not no_latency,
-        state_in,
-        state_out,
+        _labels(paths, options.labels, target),
+        options.brief,
+        columns,
+        options.period_s,
+        options.delay_s,
+        options.from_s,
+        options.to_s,
+        options.now_s if options.now_s is not None else SystemClock().now_s(),
+        not options.no_latency,
+        options.state_in,
+        options.state_out,
+        options.resume,
+        sinks,
     )
-    runs = [_run(path, request) for path in paths]
+    runs = [_run(path, request, number) for number, path in enumerate(paths)]
     _finish(runs, request, paths=files)
+    if options.closed_loop is not None:
+        histories = [
+            History(run.series, request.labels.get(path), request.policies.for_target(run.series.target))
+            for path, run in zip(paths, runs, strict=True)
+        ]
+        names = (f"{FLYBALL}:{options.policy}", *options.closed_loop.beside)
+        show_lived(live(histories, names, options.closed_loop)[0], form=options.form)
 
 
-def _expand(files: Sequence[Path]) -> tuple[list[Path], set[Path]]:
-    """Return the files to read, folders opened, and which of them were named one by one."""
+def _check(files: tuple[Path, ...], options: Options, *, named: bool) -> int:
+    """Check journals instead of replaying histories; return how the command ends."""
+    from flyball_analytics.cli.journal_check import Place, check_places
+
+    if not files and options.table is None:
+        raise click.UsageError("--journal-check needs journal files or --table")
+    place = Place(files, options.table, options.region, options.target, options.from_s, options.to_s)
+    return check_places(place, load_policy(options.policy), given=named, form=options.form)
+
+
+def _expand(files: Sequence[Path], target: str | None) -> tuple[list[Path], set[Path]]:
+    """Return the files to read, folders opened, and which of them were named one by one.
+
+    Of a history `target` chooses one folder; in CSV files it is looked for later.
+    """
     paths: list[Path] = []
     given: set[Path] = set()
     for path in files:
         if path.is_dir():
             inside = series_files(path)
             if not inside:
-                raise InvalidError(f"{path}: the folder holds no CSV file")
+                raise InvalidError(f"{path}: the folder holds no CSV file and is no history")
+            inside = [p for p in inside if not p.is_dir() or target in (None, target_of(p))] or inside
             paths.extend(inside)
         else:
             paths.append(path)
@@ -159,6 +248,9 @@ def _usable(paths: Sequence[Path], given: set[Path], columns: Mapping[str, str])
     """Return the files whose header is usable; one that was named must be, before anything is written."""
     usable = []
     for path in paths:
+        if path.is_dir():  # a target of a history: its columns are fixed
+            usable.append(path)
+            continue
         try:
             table = read_table(path)
             resolve_columns(table.header, path=str(path), line=table.header_line, mapping=columns)
@@ -193,9 +285,9 @@ def _labels(paths: Sequence[Path], file: Path | None, target: str | None) -> dic
     return found
 
 
-def _run(path: Path, request: Request) -> render.Run:
+def _run(path: Path, request: Request, number: int) -> render.Run:
     """Replay one file; writes its journal or its text as it goes."""
-    series = read_csv(
+    series = read_series(
         path,
         target=request.target,
         columns=request.columns,
@@ -215,13 +307,8 @@ def _run(path: Path, request: Request) -> render.Run:
     policy = request.policies.for_target(series.target)
     start = request.state_in.read_bytes() if request.state_in is not None else None
     tally = Tally(policy, keep_steps=labels is not None)
-    journal = request.form == "json" and not request.brief
-    out = sys.stdout.buffer  # UTF-8 whatever the terminal speaks: a journal is compared byte for byte
-    for replayed in _steps(series, request, start):
+    for replayed in _steps(series, request, start, number):
         tally.add(replayed)
-        if journal:
-            out.write(canonical_json(replayed.record()) + b"\n")
-    out.flush()
     score = score_steps(tally.steps_by_window(), labels) if labels is not None else None
     run = render.Run(series, request.policy_name, policy.digest, tally, score)
     if request.form == "text" and not request.brief:
@@ -233,13 +320,25 @@ def _run(path: Path, request: Request) -> render.Run:
     return run
 
 
-def _steps(series: Series, request: Request, start: bytes | None) -> Iterator[Replayed]:
+def _steps(series: Series, request: Request, start: bytes | None, number: int) -> Iterator[Replayed]:
+    """Yield the steps, with progress, and write the journal."""
     policy = request.policies.for_target(series.target)
-    return with_progress(
-        replay_series(series, policy=policy, start=start),
-        total=len(series.observations),
-        label=series.target,
-    )
+    total, label = len(series.observations), series.target
+    if request.resume is not None:
+        segment = Segment(request.resume, number, series, policy, start)
+        yield from with_progress(segment.steps(), total=total, label=label)
+        for sink in request.sinks:
+            segment.copy_to(sink)
+    else:
+        for replayed in with_progress(
+            replay_series(series, policy=policy, start=start), total=total, label=label
+        ):
+            line = canonical_json(replayed.record()) + b"\n" if request.sinks else b""
+            for sink in request.sinks:
+                sink.write(line)
+            yield replayed
+    for sink in request.sinks:
+        sink.flush()
 
 
 def _width() -> int:

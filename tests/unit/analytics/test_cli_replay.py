@@ -58,7 +58,7 @@ def test_a_replay_tells_header_decisions_totals_and_what_to_try_next(pay) -> Non
         "21 rows",
         "2023-11-15T12:06:00Z  dead",
         "circuit closed -> open",
-        "1 tightened (1 opened)",
+        "2 tightened (1 opened)",
         "open loop",
         "next: flyball replay",
         "next: flyball explain ",

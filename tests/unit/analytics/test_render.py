@@ -63,13 +63,14 @@ def test_a_file_without_a_usable_row_says_so(write) -> None:
 
 def test_decisions_are_a_table_with_reasons(write) -> None:
     """Time, regime, action, because."""
-    run = run_of(write, *rows(*[0] * 5, *[600] * 3))
+    run = run_of(write, *rows(*[0] * 5, *[600] * 4))
     text = render.decisions(run.tally.changes)
-    head, _, first = text.splitlines()[:3]
+    head, _, first, *later = text.splitlines()
     assert head.split() == ["decided", "at", "regime", "action", "because"]
     assert first.startswith("2023-11-15T12:06:00Z")
     assert "dead" in first
-    assert "circuit closed -> open" in first
+    assert "retry budget 0.2 -> 0" in first
+    assert any(line.startswith("2023-11-15T12:09:00Z") and "circuit closed -> open" in line for line in later)
     assert render.decisions([]) == "No decision changed anything."
 
 
@@ -87,11 +88,11 @@ def test_no_word_of_a_reason_is_lost_at_any_width(write) -> None:
 
 def test_the_closing_counts_regimes_changes_and_minutes(write) -> None:
     """What it came to, without labels."""
-    run = run_of(write, *rows(*[0] * 5, *[600] * 3))
+    run = run_of(write, *rows(*[0] * 5, *[600] * 6))
     text = render.closing(run)
     assert "nominal 5" in text
-    assert "1 tightened (1 opened)" in text
-    assert "restricted 3 min, of these open or half-open 3 min" in text
+    assert "2 tightened (1 opened)" in text
+    assert "restricted 6 min, of these open or half-open 3 min" in text
     assert "labels" not in text
 
 
