@@ -56,3 +56,7 @@ incidents_frame(score)
     "false actions": score.false_actions,
     "healthy weeks": round(score.healthy_weeks, 2),
 }
+
+# %% [markdown]
+# On the command line: `flyball replay payments.csv --labels labels.json`, and as one page to look at:
+# `flyball report payments.csv --labels labels.json`. Other frames: `flyball_analytics.fromframe.from_frame`.

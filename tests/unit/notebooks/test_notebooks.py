@@ -23,7 +23,15 @@ def run(name: str) -> dict[str, Any]:
 
 def test_there_are_notebooks() -> None:
     """An empty folder would pass every other test."""
-    assert {path.stem for path in SOURCES} >= {"choosing_a_baseline", "static_or_adaptive", "quick_replay"}
+    assert {path.stem for path in SOURCES} == {
+        "choosing_a_baseline",
+        "cloudwatch_history",
+        "incident_review",
+        "quick_replay",
+        "retry_storm",
+        "static_or_adaptive",
+        "sweep_and_pareto",
+    }
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
@@ -62,3 +70,37 @@ def test_quick_replay_recognises_incidents() -> None:
     names = run("quick_replay")
     assert names["score"].recognised > 0
     assert len(names["tally"].changes) > 0
+
+
+def test_cloudwatch_history_keeps_gaps_and_takes_any_frame() -> None:
+    """Silence is no zero; an Arrow table is the same history as the pandas frame."""
+    names = run("cloudwatch_history")
+    assert len(names["series"].gaps) > 0
+    assert names["same"].observations == names["series"].observations
+    assert names["planned"].metrics == 80
+    assert len(names["tally"].changes) > 0
+
+
+def test_retry_storm_shows_that_the_answer_depends_on_what_no_recording_shows() -> None:
+    """Where capacity was lost, static retries are the storm; where nodes were silent, they help."""
+    lost = {(o.world.cause.value, o.algorithm): o.lost for o in run("retry_storm")["outcomes"]}
+    assert lost["lost capacity", "flyball"] < lost["lost capacity", "static-3"]
+    assert lost["silent nodes", "flyball"] > lost["silent nodes", "static-3"]
+
+
+def test_sweep_and_pareto_ends_in_a_front_and_a_patch() -> None:
+    """The ladder answers sooner, the two loops restrict less: neither beats the other."""
+    names = run("sweep_and_pareto")
+    assert not names["errors"]
+    assert len(names["outcome"].front) == 2
+    assert [point.name for point in names["front"](names["sweep"].points)] == [
+        f"candidate {row.number}" for row in names["outcome"].front
+    ]
+
+
+def test_incident_review_explains_compares_and_makes_a_page() -> None:
+    """Three incidents prove nothing, and the page says so."""
+    names = run("incident_review")
+    assert names["report"].verdict.value == "inconclusive"
+    assert names["page"].startswith(b"<!doctype html>")
+    assert names["explained"].decision.changed

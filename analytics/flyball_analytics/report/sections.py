@@ -1,0 +1,116 @@
+"""Sections of the page that are tables: comparison, sweep, data quality; records in, rows of words out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flyball_analytics.compare_text import HEADS, measure_row, service_heads, service_row
+from flyball_analytics.moments import span_words, utc
+from flyball_analytics.report import pareto
+from flyball_analytics.report.model import Done, Report
+from flyball_analytics.report.watch import Watched
+
+SERVICES_MAX = 200  # rows of the comparison by service
+QUALITY_MAX = 200
+
+
+def comparison_section(done: Done) -> dict[str, object]:
+    """Return the tables of one candidate against the baseline."""
+    total, services = done
+    one = len(services) == 1
+    shown = services[:SERVICES_MAX]
+    hidden = "" if len(shown) == len(services) else f"; the first {len(shown)} of {len(services)}"
+    return {
+        "caption": f"{total.other} (candidate) against {total.base} (baseline): {total.verdict.value}",
+        "heads": HEADS,
+        "rows": [measure_row(measure) for measure in total.measures],
+        "numeric": (1, 2, 3, 4, 5),
+        "services": [] if one else [service_row(service) for service in shown],
+        "service_heads": service_heads(total),
+        "services_caption": f"By service, baseline > candidate: + better, ! worse, = same, ? open{hidden}",
+    }
+
+
+def moment(at_s: float) -> str:
+    """Return a moment to the minute, UTC.
+
+    >>> moment(1692611400.0)
+    '2023-08-21 09:50'
+    """
+    return utc(at_s)[:16].replace("T", " ")
+
+
+def arrows(words: str) -> str:
+    """Return an action with real arrows.
+
+    >>> arrows("attempts 4 -> 2")
+    'attempts 4 → 2'
+    """
+    return words.replace(" -> ", " → ")
+
+
+def sweep_section(sweep: pareto.Sweep) -> dict[str, object]:
+    """Return the picture and the tables of a sweep."""
+    best = pareto.front(sweep.points)
+    shown = best[: pareto.TABLE_MAX]
+    settings = sorted({name for point in shown for name in point.settings})
+    many = f"the first {len(shown)} of {len(best)}" if len(shown) < len(best) else f"{len(best)}"
+    effects = sorted(sweep.effects, key=lambda e: (-abs(e.correlation), e.parameter, e.objective))
+    return {
+        "told": (
+            f"{len(sweep.points)} policies were tried; {len(best)} {_are(len(best))} beaten by none "
+            f"(large dots). {sweep.note}".rstrip()
+        ),
+        "figure": pareto.figure(sweep, ident="pareto-figure"),
+        "caption": f"Policies on the front: {many}",
+        "heads": ["policy", *sweep.objectives, *settings],
+        "numeric": tuple(range(1, 1 + len(sweep.objectives) + len(settings))),
+        "rows": [
+            (
+                f"{point.name} (chosen)" if point.name == sweep.chosen else point.name,
+                *(_figure(value) for value in point.values),
+                *(str(point.settings.get(name, "–")) for name in settings),
+            )
+            for point in shown
+        ],
+        "effects": [(e.parameter, e.objective, f"{e.correlation:+.2f}") for e in effects[: pareto.TABLE_MAX]],
+    }
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
+
+
+def _are(count: int) -> str:
+    return "of them is" if count == 1 else "of them are"
+
+
+def quality_section(report: Report) -> dict[str, object]:
+    """Return the rows on the data, the worst first where the table is cut."""
+    ordered: Sequence[Watched] = sorted(
+        report.services,
+        key=lambda one: (-sum(one.quality.problems.values()), -one.quality.missing, one.target),
+    )
+    shown = ordered[:QUALITY_MAX]
+    clean = sum(
+        not one.quality.problems and not one.quality.missing and not one.quality.late for one in ordered
+    )
+    cut = "" if len(shown) == len(ordered) else f"; the first {len(shown)} are listed"
+    return {
+        "caption": f"{clean} of {len(ordered)} histories are without gap, late row or problem{cut}",
+        "rows": [
+            (
+                one.target,
+                f"{one.quality.rows:,}",
+                f"{one.quality.windows:,}",
+                span_words(one.period_s),
+                f"{one.quality.gaps:,}",
+                f"{one.quality.missing:,}",
+                f"{one.quality.late:,}",
+                "; ".join(f"{count} × {kind}" for kind, count in one.quality.problems.items()) or "none",
+                "; ".join(one.quality.notes) or "nothing",
+            )
+            for one in shown
+        ],
+    }
