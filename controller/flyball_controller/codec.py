@@ -205,21 +205,32 @@ def _from_version_1(
 
 def _baseline(fields: tuple[float, ...], slots: tuple[int, ...]) -> Baseline:
     hour = MINUTES * VISITS
-    index, failed, made, peak, best, third, *third_so_far = fields[10:]
+    failures, requests, spread, dispersion, latency, proven, learned, typical, chronic, floor = fields[:10]
+    index, hour_failures, hour_requests, peak, best, third, third_failures, third_requests = fields[10:]
     return Baseline(
-        *fields[:10],
+        failures,
+        requests,
+        spread,
+        dispersion,
+        latency,
+        proven,
+        learned,
+        typical,
+        chronic,
+        floor,
         slots[:hour],
         slots[hour : hour + HOURS],
         slots[hour + HOURS : hour + 2 * HOURS],
         slots[hour + 2 * HOURS : hour + 3 * HOURS],
         slots[hour + 3 * HOURS :],
         int(index),
-        failed,
-        made,
+        hour_failures,
+        hour_requests,
         peak,
         best,
         int(third),
-        *third_so_far,
+        third_failures,
+        third_requests,
     )
 
 
