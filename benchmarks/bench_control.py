@@ -3,6 +3,8 @@
     python benchmarks/bench_control.py                  # the scenarios' own seeds, all algorithms
     python benchmarks/bench_control.py --quick          # one seed
     python benchmarks/bench_control.py --seeds 11-30 --model rho=0.8 --only capacity-hard
+    python benchmarks/bench_control.py --grid           # model errors; reduced: fast scenarios, one seed
+    python benchmarks/bench_control.py --grid grid.jsonl --seeds 1-20 --all     # resumable, hours
 
 Prints lost minutes, recovery and goodput per scenario and algorithm (means over
 seeds; a recovery counts as never if any seed never recovered), then the sum of
@@ -24,6 +26,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from control_grid import GRID, possible, run_grid, show_grid
 from flyball_analytics.algorithms import FLYBALL, STATIC, algorithm_names, reference_names
 from flyball_analytics.cli.closedloop_options import cores, model_of
 from flyball_analytics.closedloop import Result
@@ -43,6 +46,9 @@ def main() -> None:
     wanted = [s for s in scenarios if not s.counted and (not options.only or s.name in options.only)]
     if not wanted:
         sys.exit(f"no scenario is called {', '.join(options.only)}")
+    if options.grid is not None:
+        grid(wanted, options)
+        return
     model = model_of(tuple(options.model))
     jobs = [
         Job(scenario, name, seed, policy=options.policy, model=model)
@@ -65,6 +71,25 @@ def main() -> None:
     )
 
 
+def grid(scenarios: Sequence[Scenario], options: argparse.Namespace) -> None:
+    """Run and print the grid of model errors."""
+    chosen = [s for s in scenarios if s.harmful and (options.all or options.only or s.fast)]
+    if not options.seeds:
+        options.quick = True
+    jobs = [
+        (name, Job(scenario, algorithm, seed, policy=options.policy, model=model))
+        for name, model in GRID.items()
+        for scenario in chosen
+        for algorithm in options.algorithms
+        for seed in seeds_of(scenario, options)
+        if possible(scenario, model)
+    ]
+    began_s = time.perf_counter()
+    done = run_grid(jobs, Path(options.grid) if options.grid else None, workers=options.jobs)
+    show_grid(done, options.algorithms)
+    print(f"\n{len(jobs)} runs of {len(chosen)} scenarios: {time.perf_counter() - began_s:.0f} s")
+
+
 def read_options() -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -74,8 +99,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--algorithms", nargs="*", default=[FLYBALL, *reference_names()])
     parser.add_argument("--policy", default="two-loop", help="what flyball obeys")
     parser.add_argument("--model", nargs="*", default=[], help="KEY=VALUE, as of flyball simulate")
+    parser.add_argument("--grid", nargs="?", const="", metavar="FILE", help="vary the model; FILE resumes")
+    parser.add_argument("--all", action="store_true", help="--grid: all incidents, not the fast ones")
     parser.add_argument("--jobs", type=int, default=cores())
     options = parser.parse_args()
+    if options.grid is not None and options.model:
+        parser.error("--grid varies the model itself: leave --model out")
+    if options.grid is not None and options.algorithms == [FLYBALL, *reference_names()]:
+        options.algorithms = [FLYBALL, STATIC, "sre-adaptive-throttling", "finagle-accrual"]
     for name in options.algorithms:
         if name not in algorithm_names() and not name.startswith(f"{FLYBALL}:"):
             parser.error(f"there is no algorithm {name!r}")

@@ -125,6 +125,17 @@ WORDS: dict[Reason, Words] = {
         _per_second,
         "More retries would mean more attempts than it ever served while healthy: one step at a time.",
     ),
+    R.OPEN_PROVEN: Words(
+        "normal service shows such failures once in {measured} or more rarely; {threshold} are promised",
+        span_words,
+        "The evidence is rarer than the false opens that the policy tolerates: policy.false_opens_per_year.",
+    ),
+    R.OPEN_UNPROVEN: Words(
+        "not opened yet: normal service shows such failures once in {measured}, {threshold} are promised",
+        span_words,
+        "Enough to stop retrying, which is cheap to take back; cutting traffic needs rarer evidence. "
+        "policy.promise, false_opens_per_year and normal_floor set how rare.",
+    ),
     R.ERROR_RATE_UNDER_RESET: Words(
         "clean: error rate {measured}, under the reset threshold {threshold} ({n} requests)",
         percent,
@@ -160,6 +171,11 @@ WORDS: dict[Reason, Words] = {
         percent,
         "What was let through while the circuit was restricted came back clean.",
     ),
+    R.CHECKS_SUCCEEDED: Words(
+        "{measured} checks in a row succeeded, {threshold} were needed",
+        _count,
+        "The probe function's own calls to the target went well; they can only loosen, one step at a time.",
+    ),
     R.OBSERVATION_LATE: Words(
         "late or repeated: window {measured} is not newer than {threshold}",
         _moment,
@@ -194,6 +210,11 @@ WORDS: dict[Reason, Words] = {
         "blind: no data for {measured}, more than {threshold}",
         span_words,
         "Without data for so long the last evidence is stale; restrictions run out by themselves.",
+    ),
+    R.RETRIES_REPAIR: Words(
+        "calls time out, but only {measured} of the requests fail for good, under {threshold} ({n} requests)",
+        percent,
+        "In a full queue a retry times out like the first attempt; where it does not, retries repair.",
     ),
     R.CLAMPED_TO_BOUND: Words(
         "wanted {measured} attempts, the bound is {threshold}",

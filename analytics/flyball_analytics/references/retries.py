@@ -89,5 +89,5 @@ class LadderRule:
             retry=RetryParams(max_attempts=self.attempts, budget_ratio=3.0, budget_burst=10.0),
             # Out of reach, should the parameters go to the real client.
             throttle=ThrottleParams(cap_ratio=0.0),
-            breaker=BreakerParams(failure_ratio=1.0, min_calls=10_000),
+            breaker=BreakerParams(failure_ratio=1.0, min_calls=10_000, consecutive_failures=0),
         )

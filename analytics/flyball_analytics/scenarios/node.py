@@ -148,8 +148,8 @@ class Node:
         return str(self.value)
 
 
-def read_node(data: bytes, *, file: str) -> Node:
-    """Return the root of a YAML file.
+def read_node(data: bytes, *, file: str, kind: str = "scenario", first: str = "description") -> Node:
+    """Return the root of a YAML file; `kind` and `first` (its first key) stand in errors.
 
     Raises:
         ScenarioError: If it is no YAML mapping, or a key stands twice.
@@ -157,7 +157,7 @@ def read_node(data: bytes, *, file: str) -> Node:
     import yaml
 
     if len(data) > FILE_BYTES_MAX:
-        raise ScenarioError(f"{len(data)} bytes; a scenario has at most {FILE_BYTES_MAX}", where=file)
+        raise ScenarioError(f"{len(data)} bytes; a {kind} has at most {FILE_BYTES_MAX}", where=file)
     try:
         composed = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
         root = _convert(composed, yaml.SafeLoader(""), file, "scenario")
@@ -167,7 +167,7 @@ def read_node(data: bytes, *, file: str) -> Node:
         detail = getattr(error, "problem", None) or error
         raise ScenarioError(f"is not YAML: {detail}", where=f"{file}:{line}") from error
     if not isinstance(root.value, dict):
-        raise ScenarioError("must be a mapping that begins with 'description:'", where=f"{file}:1")
+        raise ScenarioError(f"must be a mapping that begins with '{first}:'", where=f"{file}:1")
     return root
 
 

@@ -14,12 +14,13 @@ from flyball.records import CircuitState
 
 
 class Quality(IntEnum):
-    """How much an observation can be trusted. Only OK and PARTIAL carry evidence."""
+    """How much an observation can be trusted. Only OK and PARTIAL carry evidence about clients' calls."""
 
     OK = 0
     PARTIAL = 1  # counts are a lower bound (still arriving); may tighten, never loosens or teaches
     MISSING = 2  # a scheduled look that found no data: time passes, nothing is learned (C7)
     INVALID = 3  # impossible numbers; kept for the journal, never acted upon
+    PROBED = 4  # good checks of our own in a row; may loosen, never tightens or teaches (core/probed.py)
 
 
 class Observation(NamedTuple):
@@ -102,6 +103,7 @@ class Reason(IntEnum):
     WAITING_FOR_HOLD = 34
     BETWEEN_TRIP_AND_RESET = 35
     PROBES_SUCCEEDED = 36
+    CHECKS_SUCCEEDED = 37
     OBSERVATION_LATE = 50
     OBSERVATION_INVALID = 51
     OBSERVATION_MISSING = 52

@@ -39,7 +39,7 @@ class Policy(NamedTuple):
     attempts_nominal: int = 4  # 3 retries (article: "three for most services")
     attempts_min: int = 2  # the ladder's lower rung: 1 retry
     budget_nominal: float = 0.2  # retries per request; Finagle, Linkerd, Envoy all ship 20 %
-    fast_cost: float = 0.2  # of the budget, for a retry after a fast error: it held no server
+    fast_cost: float = 0.33  # of the budget, for a retry after a fast error: it held no server
     throttle_k: float = 1.3  # clients' graded throttle, see docs/theory/control.md
     throttle_base_ms_nominal: int = 1_000  # AWS SDK: 1 s first pause after a throttle
     throttle_base_ms_throttled: int = 4_000  # "larger back-off for 429" while THROTTLED

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.evidence import Pool, wilson_bounds
+from flyball_controller.core.kernel_bounds import is_clean
 from flyball_controller.core.model import Evidence, Observation, Reason, Regime
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.threshold import Trips
@@ -21,6 +22,9 @@ from flyball_controller.core.threshold import Trips
 CLEAN_REQUESTS = 40
 # Graded throttles of small environments refuse a few calls by chance; more than this is shedding.
 SHED_SHARE = 0.25
+# In a full queue the next attempt times out like the first. Where hardly one of four is lost for good,
+# retries repair the time-outs: slow answers that come a little too late, but no storm.
+REPAIRED_SHARE = 0.25
 
 
 class Verdict(NamedTuple):
@@ -83,6 +87,8 @@ def _trouble(
             return _bad(
                 Regime.BROKEN, Reason.SILENCE_AT_NORMAL_LATENCY, seen.latency_ms_p50, typical, n, trust
             )
+        if _are_repaired(pool):
+            return _repaired(pool, trust)
         return _bad(Regime.SATURATED, Reason.TIMEOUTS_OVER_TRIP, low_timeouts, trips.timeout, n, trust)
     if low <= trips.retry and low <= trips.timeout:
         return None
@@ -90,6 +96,8 @@ def _trouble(
     fast_share = 1.0 - pool.timeouts / pool.failures
     throttled = pool.throttles > policy.throttle_share * pool.failures and low > policy.throttle_trip
     if slow and not throttled and pool.timeouts > 0 and low > trips.timeout:
+        if _are_repaired(pool):
+            return _repaired(pool, trust)
         limit = policy.latency_multiple * baseline.latency_ms
         return _bad(Regime.SATURATED, Reason.LATENCY_OVER_BASELINE, seen.latency_ms_p99, limit, n, trust)
     if low <= trips.retry:
@@ -116,17 +124,27 @@ def _others_are_well(pool: Pool, seen: Observation, baseline: Baseline, policy: 
     return seen.latency_ms_p50 < policy.typical_multiple * baseline.typical_ms
 
 
+def _are_repaired(pool: Pool) -> bool:
+    """Return whether retries repair the time-outs, with clients that shed next to nothing."""
+    offered = pool.requests + pool.short_circuited
+    return (
+        0 <= pool.request_failures < REPAIRED_SHARE * pool.timeouts
+        and 2 * pool.short_circuited < pool.timeouts  # or who got through proves nothing
+        and 2 * pool.timeouts < offered
+    )
+
+
+def _repaired(pool: Pool, trust: float) -> Verdict:
+    limit = REPAIRED_SHARE * pool.timeouts / pool.requests
+    failed = pool.request_failures / pool.requests
+    return Verdict(None, False, (Evidence(Reason.RETRIES_REPAIR, failed, limit, pool.requests, trust),))
+
+
 def _bad(regime: Regime, reason: Reason, measured: float, threshold: float, n: int, trust: float) -> Verdict:
     return Verdict(regime, False, (Evidence(reason, measured, threshold, n, trust),))
 
 
 def _is_clean(pool: Pool, trips: Trips, baseline: Baseline, policy: Policy) -> bool:
-    """Clean = the plain ratio under half the trip, and the upper bound under the reset level.
-
-    A quiet target may never gather enough requests for the bound: then a whole
-    pooling span under half the trip counts.
-    """
-    if pool.requests <= 0 or pool.failures >= trips.reset_point * pool.requests + 1e-12:
-        return False
-    _, high = wilson_bounds(pool.failures, pool.requests, z=policy.z_act, dispersion=baseline.dispersion)
-    return high < trips.reset or pool.span_s >= 0.8 * policy.pool_s_max
+    return is_clean(
+        pool.failures, pool.requests, pool.span_s, trips.reset, trips.reset_point, baseline.dispersion, policy
+    )

@@ -28,6 +28,7 @@ from flyball_controller.core.threshold import Trips
 BUDGET_THROTTLED = 0.1
 BUDGET_RAISED = 1.0
 BUDGET_FULL = 3.0  # every attempt of every request
+HOLD_PERIOD_S = 60.0  # as many shorter windows must be clean as make up the time
 COVERED = 1.25  # a budget this much over the demand for retries needs no raising
 HEADROOM = 1.2  # predicted attempts may exceed the proven rate by this factor
 SHED_MARGIN = 0.85  # shed to below the measured capacity, so that its queue drains
@@ -50,6 +51,9 @@ class Moment(NamedTuple):
     trust: float
     open_allowed: bool
     loosen_frozen: bool
+    rarity_s: float = 0.0  # of the evidence against normal service
+    needed_s: float = 0.0  # before a closed circuit may cut traffic
+    wide: Pool = Pool()  # more windows than `pool`: what a gated target shows of itself adds up slowly
 
 
 class Wish(NamedTuple):
@@ -106,7 +110,7 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
             now.pool.requests,
             now.trust,
         )
-        evidence = (*evidence, count_evidence)
+        evidence = (*evidence, count_evidence, *_proof(law, now))
         share = _served_share(law, now, policy)
         # At the floor it serves next to nothing, and then every client sees that for itself: its own
         # breaker opens, probes and closes within seconds, where a circuit of ours would lag a minute.
@@ -135,7 +139,17 @@ def _may_cut(law: LawState, now: Moment, policy: Policy) -> bool:
         _per_minute(now.pool) >= policy.open_per_min_min
         and may_move(since_s=law.circuit_since_s, at_s=now.at_s, dwell_s=policy.dwell_s)
         and now.open_allowed
+        # What is cut already is the same episode: narrowing it is no new open.
+        and (now.rarity_s >= now.needed_s or law.applied.circuit != CircuitState.CLOSED)
     )
+
+
+def _proof(law: LawState, now: Moment) -> tuple[Evidence, ...]:
+    """Return whether the promise on false opens lets a closed circuit open; nothing if none was made."""
+    if now.needed_s <= 0.0 or law.applied.circuit != CircuitState.CLOSED:
+        return ()
+    reason = Reason.OPEN_PROVEN if now.rarity_s >= now.needed_s else Reason.OPEN_UNPROVEN
+    return (Evidence(reason, now.rarity_s, now.needed_s, now.pool.requests, now.trust),)
 
 
 def _per_minute(pool: Pool) -> float:
@@ -150,13 +164,14 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
     if applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
         per_minute = _per_minute(now.pool)
         low_open, _ = wilson_bounds(
-            now.pool.failures, now.pool.requests, z=policy.z_open, dispersion=now.baseline.dispersion
+            now.wide.failures, now.wide.requests, z=policy.z_open, dispersion=now.baseline.dispersion
         )
         if low_open <= now.trips.open:
             # Enough to stop retrying, not yet enough to cut traffic.
-            weak = Evidence(Reason.NOT_ENOUGH_DATA, low_open, now.trips.open, now.pool.requests, now.trust)
+            weak = Evidence(Reason.NOT_ENOUGH_DATA, low_open, now.trips.open, now.wide.requests, now.trust)
             evidence = (*evidence, weak)
         elif _may_cut(law, now, policy):
+            evidence = (*evidence, *_proof(law, now))
             wanted = wanted._replace(
                 circuit=next_circuit(applied.circuit, CircuitEvent.TRIP),
                 probe_ratio=_probe_ratio(per_minute, policy),
@@ -176,6 +191,8 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
                 *evidence,
                 Evidence(Reason.OPEN_SHARE_LIMITED, 1.0, policy.open_share_max, 0, now.trust),
             )
+        else:
+            evidence = (*evidence, *_proof(law, now))
     return Wish(wanted, Regime.DEAD, evidence, 0, 0, law.useless)
 
 
@@ -201,10 +218,12 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
             *evidence,
             Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, now.pool.requests, now.trust),
         )
-        wanted = applied._replace(budget_ratio=BUDGET_THROTTLED)
-        return Wish(wanted, Regime.USELESS_RETRIES, evidence, 0, 0, True)
+        if applied.budget_ratio > BUDGET_THROTTLED:  # what saturation took away is not given back for this
+            applied = applied._replace(budget_ratio=BUDGET_THROTTLED)
+        return Wish(applied, Regime.USELESS_RETRIES, evidence, 0, 0, True)
     count = law.bad_count + 1 if law.regime == Regime.BROKEN else 1
-    demand = _budget_demand(now, policy)
+    silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
+    demand = _budget_demand(now, policy, lost_is_cheap=silent)
     few = now.pool.requests < CLEAN_REQUESTS
     again = count >= 2 and now.seen.failures > now.trips.retry * now.seen.requests
     if applied.budget_ratio >= COVERED * demand or (few and not again):
@@ -233,11 +252,15 @@ def _raised_budget(
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
     predicted = now.pool.requests / now.pool.span_s * (1.0 + _extra_attempts(now))
     proven = HEADROOM * now.baseline.proven_per_s
+    evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, now.pool.requests, now.trust)
+    silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
+    if now.pool.timeouts > policy.retry_floor * now.pool.requests and not silent:
+        # Some of it is a queue, whatever rate was carried once: more attempts would make a storm of it.
+        return applied.budget_ratio, (evidence,)
     if now.baseline.proven_per_s > 0.0 and predicted <= proven:
         return BUDGET_FULL, (
             Evidence(Reason.HEADROOM_PROVEN, predicted, proven, now.pool.requests, now.trust),
         )
-    evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, now.pool.requests, now.trust)
     if not now.settled:
         return applied.budget_ratio, (evidence,)
     return (BUDGET_FULL if applied.budget_ratio >= BUDGET_RAISED else BUDGET_RAISED), (evidence,)
@@ -249,10 +272,14 @@ def _extra_attempts(now: Moment) -> float:
     return ratio + ratio * ratio + ratio * ratio * ratio
 
 
-def _budget_demand(now: Moment, policy: Policy) -> float:
-    """Return what those attempts cost, in budget per request: fast errors cost less."""
-    fast = now.pool.errors_fast / now.pool.failures
-    return _extra_attempts(now) * (fast * policy.fast_cost + 1.0 - fast)
+def _budget_demand(now: Moment, policy: Policy, *, lost_is_cheap: bool = False) -> float:
+    """Return what those attempts cost, in budget per request: fast errors cost less.
+
+    So do time-outs (`lost_is_cheap`) where each client sees for itself that no queue is behind them.
+    """
+    cheap = now.pool.errors_fast + (now.pool.timeouts if lost_is_cheap else 0)
+    share = cheap / now.pool.failures
+    return _extra_attempts(now) * (share * policy.fast_cost + 1.0 - share)
 
 
 def _retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -> bool:
@@ -290,10 +317,12 @@ def _clean_or_wait(law: LawState, now: Moment, policy: Policy) -> Wish:
     if applied.circuit in (CircuitState.OPEN, CircuitState.HALF_OPEN):
         return _open_gate(law, now, policy, count)
     needed = policy.hold_periods * law.hold_factor
+    if now.seen.period_s < HOLD_PERIOD_S:
+        needed = int(needed * HOLD_PERIOD_S / now.seen.period_s + 0.5)
     if count < needed:
         wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
         return Wish(applied, Regime.RECOVERING, (*evidence, wait), 0, count, law.useless)
-    wanted, reason = _one_step_towards(applied, nominal, policy)
+    wanted, reason = one_step_towards(applied, nominal, policy)
     restored = Evidence(reason, float(count), float(needed), now.pool.requests, now.trust)
     regime = Regime.NOMINAL if wanted == nominal else Regime.RECOVERING
     return Wish(wanted, regime, (*evidence, restored), 0, 0, False)
@@ -322,7 +351,7 @@ def _open_gate(law: LawState, now: Moment, policy: Policy, count: int) -> Wish:
     return Wish(wanted, Regime.RECOVERING, (*evidence, step), 0, 0, law.useless)
 
 
-def _one_step_towards(applied: Setpoint, nominal: Setpoint, policy: Policy) -> tuple[Setpoint, Reason]:
+def one_step_towards(applied: Setpoint, nominal: Setpoint, policy: Policy) -> tuple[Setpoint, Reason]:
     """Return the setpoint one step nearer to nominal: attempts first (bounded step), then everything else."""
     if applied.max_attempts < nominal.max_attempts:
         attempts = applied.max_attempts + policy.attempts_step
@@ -357,9 +386,9 @@ def wish_ladder(law: LawState, now: Moment, policy: Policy) -> Wish:
                 circuit=next_circuit(applied.circuit, CircuitEvent.TRIP),
                 probe_ratio=_probe_ratio(_per_minute(pool), policy),
             )
-            return Wish(wanted, Regime.DEAD, (over,), 0, 0, False)
+            return Wish(wanted, Regime.DEAD, (over, *_proof(law, now)), 0, 0, False)
         wanted = applied._replace(max_attempts=policy.attempts_min)
-        return Wish(wanted, Regime.BROKEN, (over, *evidence), 0, 0, False)
+        return Wish(wanted, Regime.BROKEN, (over, *_proof(law, now), *evidence), 0, 0, False)
     if enough and low > now.trips.retry:
         over = Evidence(Reason.ERROR_RATE_OVER_TRIP, low, now.trips.retry, pool.requests, now.trust)
         return Wish(applied._replace(max_attempts=policy.attempts_min), Regime.BROKEN, (over,), 0, 0, False)

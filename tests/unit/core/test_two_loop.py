@@ -7,7 +7,7 @@ from itertools import pairwise
 from core_runs import calm, changes, run, window
 from flyball.contract import CircuitState
 from flyball_controller.core.model import Reason, Regime
-from flyball_controller.core.policy import Policy
+from flyball_controller.core.policy import Policy, Promise
 
 
 def _after_a_day(incident: list, policy: Policy | None = None):
@@ -53,10 +53,52 @@ def test_a_short_saturation_is_not_shed():
 
 def test_death_opens_with_probes():
     """There is no goodput to win: save calls, leave a tenth as probes."""
-    _, decisions = _after_a_day([window(600, fast=590)])
-    applied = decisions[0].applied
-    assert decisions[0].regime == Regime.DEAD
+    _, decisions = _after_a_day([window(600 + i, fast=590) for i in range(4)])
+    applied = decisions[3].applied
+    assert decisions[3].regime == Regime.DEAD
     assert (applied.circuit, applied.probe_ratio, applied.budget_ratio) == (CircuitState.OPEN, 0.1, 0.0)
+
+
+def test_retries_stop_at_the_first_dead_window_and_traffic_only_with_rare_evidence():
+    """An evidence ladder: what is cheap to take back needs a bound, cutting traffic keeps the promise."""
+    _, decisions = _after_a_day([window(600 + i, fast=590) for i in range(4)])
+    assert [d.applied.budget_ratio for d in decisions] == [0.0] * 4
+    assert [d.applied.circuit.name for d in decisions] == ["CLOSED"] * 3 + ["OPEN"]
+    # The second window began before the budget changed: it shows the old setting and is not judged.
+    first, third, fourth = (decisions[i].evidence[1] for i in (0, 2, 3))
+    assert (first.reason, third.reason) == (Reason.OPEN_UNPROVEN,) * 2
+    assert first.measured < third.measured < third.threshold
+    assert fourth.reason == Reason.OPEN_PROVEN
+    assert fourth.measured >= fourth.threshold == 31_557_600.0
+
+
+def test_without_a_promise_the_bound_alone_opens():
+    """The literal rules open at once; whoever wants that says so."""
+    _, decisions = _after_a_day([window(600, fast=590)], Policy(promise=Promise.NONE))
+    assert decisions[0].applied.circuit == CircuitState.OPEN
+    assert Reason.OPEN_PROVEN not in {e.reason for e in decisions[0].evidence}
+
+
+def test_a_promise_for_independent_failures_opens_at_once():
+    """600 attempts are 600 pieces of evidence if they fail independently."""
+    _, decisions = _after_a_day([window(600, fast=590)], Policy(promise=Promise.INDEPENDENT))
+    assert decisions[0].applied.circuit == CircuitState.OPEN
+
+
+def test_one_window_of_nothing_but_failures_never_opens():
+    """A burst of any size is one piece of evidence: its size says nothing about how often bursts come."""
+    _, decisions = _after_a_day([window(600, requests=2_000_000, fast=2_000_000), *calm(601, 20)])
+    assert {d.applied.circuit for d in decisions} == {CircuitState.CLOSED}
+    assert decisions[0].applied.budget_ratio == 0.0
+
+
+def test_shedding_keeps_the_promise_too():
+    """A quarter times out: a window is worth 0.1 + 0.9 x 0.25 / 0.03 = 7.6; 7.6^7 min are 2.8 years."""
+    incident = [window(600 + i, timeouts=150) for i in range(9)]
+    for promise, first in ((Promise.NONE, 5), (Promise.ANY, 6)):
+        _, decisions = _after_a_day(incident, Policy(promise=promise))
+        shed = [i for i, d in enumerate(decisions) if d.applied.circuit == CircuitState.HALF_OPEN]
+        assert shed[0] == first
 
 
 def test_probes_have_a_floor_per_minute():
@@ -139,10 +181,16 @@ def test_slow_failures_are_saturation_even_before_they_time_out():
 
 def test_recovery_from_open_goes_half_open_closed_budget():
     """Each step waits until the last one has settled."""
-    incident = [*(window(600 + i, fast=590) for i in range(5)), *calm(605, 30)]
+    incident = [*(window(600 + i, fast=590) for i in range(8)), *calm(608, 30)]
     _, decisions = _after_a_day(incident)
     steps = [(d.applied.circuit.name, d.applied.budget_ratio) for d in changes(decisions)]
-    assert steps == [("OPEN", 0.0), ("HALF_OPEN", 0.0), ("CLOSED", 0.0), ("CLOSED", 0.2)]
+    assert steps == [
+        ("CLOSED", 0.0),
+        ("OPEN", 0.0),
+        ("HALF_OPEN", 0.0),
+        ("CLOSED", 0.0),
+        ("CLOSED", 0.2),
+    ]
     times = [d.at_s for d in changes(decisions)]
     assert min(b - a for a, b in pairwise(times)) >= 120.0
 
@@ -164,8 +212,8 @@ def test_a_dead_target_with_little_traffic_gets_no_retries_at_all():
 
 
 def _silent(minute: int):
-    """A quarter of the calls vanish; the median is what it always was."""
-    return window(minute, timeouts=150)._replace(latency_ms_p50=100.0)
+    """A quarter of the calls vanish, and retries save most of them; the median is what it always was."""
+    return window(minute, timeouts=150, failed=40)._replace(latency_ms_p50=100.0)
 
 
 def test_a_node_that_swallows_its_calls_is_no_saturation():
@@ -175,7 +223,58 @@ def test_a_node_that_swallows_its_calls_is_no_saturation():
     _, decisions = run([_silent(600 + i) for i in range(4)], state=state)
     assert decisions[0].regime == Regime.BROKEN
     assert decisions[0].evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
-    assert decisions[-1].applied.budget_ratio == 1.0
+    # 0.328 retries at 0.33 cost 0.11 of 0.2: clients see by themselves that no queue is behind the time-outs.
+    assert not changes(decisions)
+
+
+def test_three_silent_in_ten_ask_for_more_than_the_nominal_budget_only_at_full_cost():
+    """0.417 retries cost 0.14 of 0.2, and 1.25 x 0.14 = 0.17. At cost 1 they ask for twice the budget."""
+    history = [w._replace(latency_ms_p50=100.0) for w in calm(0, 600, fast=1)]
+    state, _ = run(history)
+    silent = [window(600 + i, timeouts=180, failed=30)._replace(latency_ms_p50=100.0) for i in range(4)]
+    assert not changes(run(silent, state=state)[1])
+    raised = changes(run(silent, Policy(fast_cost=1.0), state=state)[1])
+    assert [d.applied.budget_ratio for d in raised] == [1.0]
+
+
+def test_no_budget_is_raised_where_part_of_the_failures_are_time_outs():
+    """Headroom of better days led into a storm: 45 % errors ask for more, but 5 % time out, over 3 %."""
+    for timeouts, budgets in ((30, []), (12, [1.0])):
+        incident = [window(600 + i, fast=240, timeouts=timeouts) for i in range(3)]
+        _, decisions = _after_a_day(incident)
+        assert decisions[0].regime == Regime.BROKEN
+        assert [d.applied.budget_ratio for d in changes(decisions)] == budgets
+
+
+def test_time_outs_that_retries_repair_are_no_storm():
+    """15 % come too late, 10 for good, under a quarter of 90: in a full queue retries time out, too."""
+    _, decisions = _after_a_day([window(600 + i, timeouts=90, failed=10) for i in range(8)])
+    assert not changes(decisions)
+    assert {d.evidence[0].reason for d in decisions} == {Reason.RETRIES_REPAIR}
+    # The second form of saturation: time-outs under 10 %, all failures over it, and slow.
+    slow = [window(600 + i, fast=40, timeouts=50, failed=10, p99=2_000.0) for i in range(8)]
+    assert not changes(_after_a_day(slow)[1])
+
+
+def test_time_outs_that_retries_hardly_repair_are_saturation():
+    """23 of 90 lost for good are over a quarter; where clients shed, who got through proves nothing.
+
+    Nor do retries where most calls time out, nor what was not measured.
+    """
+    unrepaired = ((90, 23, 0), (90, 10, 45), (300, 10, 0), (90, -1, 0))
+    for timeouts, failed, short in unrepaired:
+        _, decisions = _after_a_day([window(600, timeouts=timeouts, failed=failed, short=short)])
+        assert decisions[0].regime == Regime.SATURATED
+
+
+def test_useless_retries_give_nothing_back_that_saturation_took():
+    """The latch of a dead shard asked for 0.1 two minutes after a storm had been answered with 0: a flap."""
+    shard = [window(600 + i, fast=180, failed=180) for i in range(4)]
+    storm = [window(604, timeouts=300)]
+    again = [window(605 + i, fast=180, failed=180) for i in range(8)]
+    _, decisions = _after_a_day([*shard, *storm, *again])
+    assert [d.applied.budget_ratio for d in changes(decisions)] == [0.1, 0.0]
+    assert decisions[-1].regime == Regime.USELESS_RETRIES
 
 
 def test_after_one_slow_window_a_silent_node_gets_its_retries_back():
@@ -196,6 +295,23 @@ def test_a_relapse_doubles_the_hold():
     assert [budget for _, budget in moved] == [0.0, 0.2, 0.0, 0.2]
     waits = [moved[1][0] - moved[0][0], moved[3][0] - moved[2][0]]
     assert waits[1] == waits[0] + 2
+
+
+def test_the_hold_is_a_time_and_short_windows_do_not_shorten_it():
+    """Budget 0 at 80 s; from 155 s on windows of 10 s are settled, the first starts at 160 s.
+
+    Twelve of them are two minutes: the last starts at 270 s and arrives 30 s later.
+    """
+    storm = window(600, timeouts=300)
+    short = [
+        window(601, requests=100)._replace(
+            start_s=storm.start_s + 60.0 + 10.0 * i, period_s=10.0, arrived_s=storm.start_s + 90.0 + 10.0 * i
+        )
+        for i in range(30)
+    ]
+    _, decisions = _after_a_day([storm, *short])
+    moved = [(d.at_s - storm.start_s, d.applied.budget_ratio) for d in changes(decisions)]
+    assert moved == [(80.0, 0.0), (300.0, 0.2)]
 
 
 def test_an_hourly_batch_is_no_incident_and_the_same_level_elsewhere_is():

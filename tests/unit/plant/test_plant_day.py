@@ -15,7 +15,7 @@ from flyball_analytics.plant.traffic import arrival_count, arrival_times
 STATIC = TargetParams(
     retry=RetryParams(max_attempts=4, budget_ratio=3.0, budget_burst=10.0),
     throttle=ThrottleParams(cap_ratio=0.0),
-    breaker=BreakerParams(failure_ratio=1.0, min_calls=10_000),
+    breaker=BreakerParams(failure_ratio=1.0, min_calls=10_000, consecutive_failures=0),
 )
 API = Service("api", Traffic(12.0), work_mean_s=0.2)
 LOSS = Fault(FaultKind.CAPACITY_LOSS, 600.0, 840.0, 0.75)

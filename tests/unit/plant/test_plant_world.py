@@ -13,7 +13,7 @@ from flyball.contract import DEFAULT_PARAMS, BreakerParams, RetryParams, TargetP
 from flyball_analytics.plant import Environment, Fault, FaultKind, Service, Traffic, Window, World
 from flyball_analytics.plant.day import drain_counters
 
-NO_BREAKER = BreakerParams(failure_ratio=1.0, min_calls=10_000)
+NO_BREAKER = BreakerParams(failure_ratio=1.0, min_calls=10_000, consecutive_failures=0)
 NO_THROTTLE = ThrottleParams(cap_ratio=0.0)
 
 
