@@ -44,6 +44,8 @@ ROLES = {
     "AlarmRole": "Function `alarm`: a round for the targets that alarms are about.",
     "OverrideRole": "Function `override`: stores a hold, then runs a round for its target.",
     "ValidatorRole": "Function `validator`: judges a document; calls nothing.",
+    "ProbeRole": "Function `probe`: checks targets and keeps its own records; cannot touch a circuit.",
+    "ProbeScheduleRole": "EventBridge Scheduler, to wake `probe` every minute.",
     "StreamRole": "Function `stream`: a round for the targets whose metrics passed by.",
     "MetricStreamRole": "CloudWatch, to send metric updates to Firehose.",
     "DeliveryRole": "Firehose, to transform and store them.",
@@ -51,6 +53,7 @@ ROLES = {
 POLICIES = {
     "ClientPolicy": "Your own functions that run the client.",
     "OperatorPolicy": "People who hold, open, close and release targets.",
+    "ApplyPolicy": "People who put policies in force (with AppConfig also `PublishPolicy`).",
     "KillSwitchPolicy": "The few people who may put the whole fleet on its compiled-in defaults.",
 }
 
@@ -145,6 +148,9 @@ def _of_role(resources: Mapping[str, Any], name: str) -> Iterator[list[str]]:
     properties = resources[name]["Properties"]
     for reference in properties.get("ManagedPolicyArns", []):
         policy = _text(reference)
+        if policy not in resources:
+            yield ["-", "as you decide", "as you decide", f"your policy, named by the parameter {policy}"]
+            continue
         yield from _statements(resources[policy]["Properties"]["PolicyDocument"], policy)
     for policy in properties["Policies"]:
         yield from _statements(policy["PolicyDocument"], "")

@@ -22,6 +22,7 @@ from functools import partial
 from typing import NamedTuple
 
 from flyball.contract import Circuit, CircuitState, TargetParams
+from flyball_controller.check_book import read_rows
 from flyball_controller.codec import decode_state, encode_state, journal_record, short_hash
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.fleet import FleetState, apply_fleet, fleet_step
@@ -30,13 +31,8 @@ from flyball_controller.core.state import State, initial_state, nominal_setpoint
 from flyball_controller.core.step import step
 from flyball_controller.fleet_codec import decode_fleet, encode_fleet
 from flyball_controller.policy_set import PolicySet
-from flyball_controller.ports import (
-    Checkpoint,
-    Conflict,
-    PortError,
-    Saved,
-)
-from flyball_controller.publication import backfill, is_news, to_circuit, to_params
+from flyball_controller.ports import Checkpoint, Conflict, PortError, Saved
+from flyball_controller.publication import backfill, circuits_of, is_news, to_params
 from flyball_controller.round_records import Ports, Remembered, RunReport, Trigger
 
 __all__ = ["Ports", "Remembered", "RunReport", "Trigger", "run_once"]
@@ -126,6 +122,7 @@ class _Rounds:
         self.conflicts = 0
         self.known: dict[str, Remembered] = {}
         self.sensed: Mapping[str, tuple[Observation, ...]] = {}
+        self.rows: Mapping[str, Observation] = {}  # good checks of restricted targets
         self.holds: Mapping[str, Hold] = {}
         self.fleet = FleetState()  # as stored
         self.fleet_now = FleetState()  # with what this round decided so far
@@ -167,6 +164,10 @@ class _Rounds:
         except PortError as error:
             # Blind is not healthy and not broken: every target steps without data (C7).
             self.errors.append(("*", error))
+        try:
+            self.rows = read_rows(self.ports.checkpoints, self.known, self.policies, now_s=self.now_s)
+        except PortError as error:  # checks are a help: a round without them need not be repeated
+            self.errors.append(("*", PortError(str(error), backend=error.backend, retryable=False)))
 
     def _fail(self, names: Sequence[str], error: PortError) -> None:
         self.failed.update(names)
@@ -272,9 +273,13 @@ class _Rounds:
             windows.append(_silence(name, self.now_s))
         decisions: list[Decision] = []
         records: list[dict[str, object]] = []
-        for seen in windows:
+        rows = [self.rows[name]] if name in self.rows else []
+        for seen in [*windows, *rows]:
             before = state
-            state, decision = step(before, seen, policy)
+            after, decision = step(before, seen, policy)
+            if seen.quality == Quality.PROBED and not decision.changed:
+                continue  # checks that move nothing leave no trace
+            state = after
             decisions.append(decision)
             if is_news(decision, before):
                 record = journal_record(
@@ -314,7 +319,8 @@ class _Rounds:
         if policy.mode != Mode.ACTIVE:
             return
         applied = outcome.state.law.applied
-        self.wishes[name] = to_params(applied, policy)
+        canary = self.policies.canary_functions(name)
+        self.wishes[name] = to_params(nominal_setpoint(policy) if canary else applied, policy)
         self.urgent = self.urgent or any(
             decision.changed and decision.urgent for decision in outcome.decisions
         )
@@ -326,7 +332,8 @@ class _Rounds:
         # again. The store's condition on the version makes that harmless.
         unsure = name in self.reread and outcome.state.law.changed_s >= 0.0
         if version > 0 and (outcome.moved or unsure or (saved and applied != nominal_setpoint(policy))):
-            self.circuits.append((name, to_circuit(name, outcome.state, outcome.decisions[-1], version)))
+            items = circuits_of(name, outcome.state, outcome.decisions[-1], version, canary)
+            self.circuits.extend((name, item) for item in items)
 
     # --- acting ---------------------------------------------------------------------------
 

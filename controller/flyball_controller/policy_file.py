@@ -10,6 +10,9 @@ that Lambda, which reads presets and compiled JSON, never pays for them.
     defaults: {retry_floor: 0.10}
     targets:
       payments-api: {open_floor: 0.5}
+      orders: {canary: [checkout-blue]}     # optional: active, for these functions only
+    probes:                   # optional: what the probe function asks (flyball_controller.probes)
+      payments-api: {kind: http, url: "https://payments.internal/health", critical: true}
 """
 
 from __future__ import annotations
@@ -18,11 +21,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyball.names import name_problem
 from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
-from flyball_controller.core.policy import Law, Policy
-from flyball_controller.policy_set import PRESETS, PolicySet, did_you_mean, load_compiled, load_preset
+from flyball_controller.core.policy import Law, Policy, Promise
+from flyball_controller.policy_set import (
+    NO_CANARIES,
+    NO_PROBES,
+    PRESETS,
+    PolicySet,
+    canary_names,
+    did_you_mean,
+    load_compiled,
+    load_preset,
+)
+from flyball_controller.probes import checks_from_section
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -30,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["PRESETS", "RANGES", "PolicyError", "PolicySet", "load_policy", "parse_policy"]
 
 FILE_BYTES_MAX = 1_000_000
-TOP_KEYS = ("version", "preset", "mode", "defaults", "targets", "description")
+TOP_KEYS = ("version", "preset", "mode", "defaults", "targets", "probes", "description")
 
 # Lowest and highest sensible value of every number, by field. The JSON Schema,
 # the defaults table in the docs and the validation tests are made from this.
@@ -45,6 +59,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "attempts_step": (1, 3),
     "probe_ratio_min": (0.01, 1.0),
     "probe_per_min_min": (0.0, 600.0),
+    "breaker_open_s": (0.1, 600.0),
     "breaker_failure_ratio": (0.05, 1.0),
     "close_after": (1, 100),
     "close_after_shed": (1, 100),
@@ -69,6 +84,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "min_requests": (5, 10_000),
     "min_errors": (2, 10_000),
     "pool_s_max": (60.0, 3_600.0),
+    "false_opens_per_year": (0.01, 1_000.0),
+    "normal_floor": (0.005, 0.9),
+    "normal_multiple": (1.0, 20.0),
     "open_per_min_min": (1.0, 10_000.0),
     "settle_s": (0.0, 3_600.0),
     "hold_periods": (1, 60),
@@ -83,7 +101,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "half_life_s": (600.0, 2_592_000.0),
     "rise_factor": (0.0, 1.0),
     "winsor_k": (1.0, 10.0),
-    "profile_rate": (0.01, 1.0),
     "profile_visits_min": (2, 10),
     "confidence_full_s": (600.0, 2_592_000.0),
     "relearn_s": (3_600.0, 2_592_000.0),
@@ -110,6 +127,11 @@ RULES: tuple[tuple[str, str, Callable[[Policy], bool]], ...] = (
         "open_floor",
         "open_floor must stay under trip_ceiling, or nothing could ever open",
         lambda p: p.open_floor < p.trip_ceiling,
+    ),
+    (
+        "normal_floor",
+        "normal_floor must not exceed open_floor: what is normal cannot be a reason to open",
+        lambda p: p.normal_floor <= p.open_floor,
     ),
     (
         "z_open",
@@ -236,12 +258,31 @@ def _build(plain: Mapping[object, object], lines: _Lines, *, name: str) -> Polic
         base = base._replace(mode=Mode[word])
     default = _policy(plain.get("defaults"), base, lines, "defaults")
     targets: dict[str, Policy] = {}
+    canaries: dict[str, tuple[str, ...]] = {}
     listed = plain.get("targets")
     if listed is not None and not isinstance(listed, dict):
         raise PolicyError(f"{lines.at('targets')}: targets must map names to settings", field="targets")
     for target, fields in (listed or {}).items():
-        targets[str(target)] = _policy(fields, default, lines, "targets", str(target))
-    return PolicySet(default, targets, name)
+        problem = name_problem(str(target))
+        if problem:
+            raise PolicyError(f"{lines.at('targets', str(target))}: the target {problem}", field="targets")
+        section = fields
+        if isinstance(fields, dict) and "canary" in fields:
+            at = lines.at("targets", str(target), "canary")
+            canaries[str(target)] = canary_names(fields["canary"], where=at)
+            section = {key: value for key, value in fields.items() if key != "canary"}
+        targets[str(target)] = _policy(section, default, lines, "targets", str(target))
+        mode = targets[str(target)].mode
+        if str(target) in canaries and mode != Mode.ACTIVE:
+            raise PolicyError(
+                f"{lines.at('targets', str(target), 'canary')}: {target} has a canary in mode "
+                f"{mode.name.lower()}: a canary acts, on some functions; set mode: active, or remove it",
+                field="canary",
+            )
+    probes = checks_from_section(
+        plain.get("probes"), at=lambda *path: lines.at("probes", *filter(None, path))
+    )
+    return PolicySet(default, targets, name, canaries or NO_CANARIES, probes or NO_PROBES)
 
 
 def _policy(fields: object, base: Policy, lines: _Lines, *path: str) -> Policy:
@@ -260,7 +301,7 @@ def _policy(fields: object, base: Policy, lines: _Lines, *path: str) -> Policy:
     except ValidationError as error:
         raise _explain(error, lines, path) from error
     changes = model.model_dump(exclude_unset=True)
-    for key, kind in (("mode", Mode), ("law", Law)):
+    for key, kind in (("mode", Mode), ("law", Law), ("promise", Promise)):
         if key in changes:
             changes[key] = kind[str(changes[key]).upper().replace("-", "_")]
     policy = base._replace(**changes)
@@ -289,9 +330,10 @@ def _model() -> type[BaseModel]:
         fields: dict[str, Any] = {
             "mode": (Literal["active", "shadow", "off"] | None, None),
             "law": (Literal["ladder", "two_loop", "two-loop"] | None, None),
+            "promise": (Literal["none", "any", "independent"], "any"),
         }
         for name, default in Policy()._asdict().items():
-            if name in ("mode", "law", "digest"):
+            if name in ("mode", "law", "promise", "digest"):
                 continue
             if isinstance(default, bool):
                 fields[name] = (bool, default)
@@ -313,7 +355,7 @@ def _explain(error: ValidationError, lines: _Lines, path: tuple[str, ...]) -> Po
     field = str(first["loc"][0]) if first["loc"] else ""
     value = first.get("input")
     where = lines.at(*path, field)
-    known = tuple(name for name in Policy._fields if name != "digest")
+    known = (*(name for name in Policy._fields if name != "digest"), "canary")
     if first["type"] == "extra_forbidden":
         text = f"unknown key {field!r}{did_you_mean(field, known)}"
     elif field in RANGES:

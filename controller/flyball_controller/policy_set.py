@@ -13,24 +13,34 @@ import json
 from collections.abc import Mapping
 from enum import IntEnum
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from flyball.contract import FLEET
+from flyball.names import name_problem
 from flyball_controller.codec import canonical_json, short_hash, with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
-from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.policy import Law, Policy, Promise
+from flyball_controller.probes import Check, check_to_fields, checks_from_section
 
 PRESETS = ("two-loop", "adaptive", "fixed", "ladder")
 COMPILED_VERSION = 1
-_ENUMS: dict[str, type[IntEnum]] = {"mode": Mode, "law": Law}
+_ENUMS: dict[str, type[IntEnum]] = {"mode": Mode, "law": Law, "promise": Promise}
+NO_CANARIES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+NO_PROBES: Mapping[str, Check] = MappingProxyType({})
+CANARIES_MAX = 20  # each costs a write per round while its target is off nominal
+FUNCTION_NAME_MAX = 140  # Lambda's own limit for a name with a qualifier
 
 
 class PolicySet(NamedTuple):
-    """One policy for all targets, and the exceptions."""
+    """One policy for all targets, and the exceptions. `canaries`: the only functions a target acts on."""
 
     default: Policy
     targets: Mapping[str, Policy]
     name: str
+    canaries: Mapping[str, tuple[str, ...]] = NO_CANARIES
+    probes: Mapping[str, Check] = NO_PROBES  # what the probe function asks of targets
 
     def for_target(self, target: str) -> Policy:
         """Return the policy of one target."""
@@ -39,7 +49,18 @@ class PolicySet(NamedTuple):
     @property
     def hash(self) -> str:
         """Identity of the whole set: equal sets hash equal, whatever file they came from."""
-        return short_hash(canonical_json([self.default, dict(self.targets)]))
+        canaries = [dict(self.canaries)] if self.canaries else []
+        probes = [dict(self.probes)] if self.probes else []
+        return short_hash(canonical_json([self.default, dict(self.targets), *canaries, *probes]))
+
+    def canary_functions(self, target: str) -> tuple[str, ...]:
+        """Return the only functions that what is decided for a target is published to; () = all."""
+        return self.canaries.get(target, ())
+
+    def stage(self, target: str) -> str:
+        """Return how far a target is let: "off", "shadow", "canary" or "active"."""
+        mode = self.for_target(target).mode
+        return "canary" if mode == Mode.ACTIVE and target in self.canaries else mode.name.lower()
 
 
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
@@ -97,16 +118,17 @@ def _fields_of(policy: Policy, base: Policy) -> dict[str, object]:
 def compile_set(policies: PolicySet) -> bytes:
     """Return the set as canonical JSON that `load_compiled` reads back unchanged."""
     base = Policy()
-    return canonical_json(
-        {
-            "compiled": COMPILED_VERSION,
-            "name": policies.name,
-            "default": _fields_of(policies.default, base),
-            "targets": {
-                name: _fields_of(policy, policies.default) for name, policy in policies.targets.items()
-            },
-        }
-    )
+    fields: dict[str, object] = {
+        "compiled": COMPILED_VERSION,
+        "name": policies.name,
+        "default": _fields_of(policies.default, base),
+        "targets": {name: _fields_of(policy, policies.default) for name, policy in policies.targets.items()},
+    }
+    if policies.canaries:
+        fields["canaries"] = policies.canaries
+    if policies.probes:
+        fields["probes"] = {name: check_to_fields(check) for name, check in policies.probes.items()}
+    return canonical_json(fields)
 
 
 def load_compiled(data: bytes, *, where: str) -> PolicySet:
@@ -133,8 +155,48 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
     for name, fields in target_fields.items():
         if not isinstance(fields, dict):
             raise PolicyError(f"{where}: targets.{name} must be an object", field=f"targets.{name}")
+        problem = name_problem(name)
+        if problem:
+            raise PolicyError(f"{where}: the target {problem}", field="targets")
         targets[str(name)] = policy_from_fields(fields, base=default, where=f"{where}: targets.{name}")
-    return PolicySet(default, targets, str(plain.get("name", "")))
+    canaries = {}
+    for name, functions in dict(plain.get("canaries") or {}).items():
+        canaries[str(name)] = canary_names(functions, where=f"{where}: canaries.{name}")
+    probes = checks_from_section(
+        plain.get("probes"), at=lambda target, field: f"{where}: probes.{target}.{field}".rstrip(".")
+    )
+    return PolicySet(
+        default, targets, str(plain.get("name", "")), canaries or NO_CANARIES, probes or NO_PROBES
+    )
+
+
+def canary_names(value: object, *, where: str) -> tuple[str, ...]:
+    """Return the functions of a canary as they stand in a file, sorted.
+
+    Raises:
+        PolicyError: It is no list of 1 to `CANARIES_MAX` distinct function names.
+
+    >>> canary_names(["checkout-blue"], where="fleet.yaml:7")
+    ('checkout-blue',)
+    """
+    good = (
+        isinstance(value, list)
+        and 0 < len(value) <= CANARIES_MAX
+        and all(
+            isinstance(name, str) and name.isprintable() and 0 < len(name) <= FUNCTION_NAME_MAX
+            for name in value
+        )
+        and len(set(value)) == len(value)
+        and FLEET not in value
+    )
+    if not (good and isinstance(value, list)):
+        raise PolicyError(
+            f"{where}: canary={value!r} must list 1 to {CANARIES_MAX} distinct names of functions, as "
+            "AWS_LAMBDA_FUNCTION_NAME gives them; leave it out to act on all functions",
+            field="canary",
+            value=value,
+        )
+    return tuple(sorted(value))
 
 
 def load_preset(name: str) -> PolicySet:

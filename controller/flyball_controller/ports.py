@@ -58,6 +58,8 @@ class PublishReport(NamedTuple):
     status: PublishStatus
     revision: int  # newest revision known to be deployed or in flight; 0 = none
     detail: str
+    found_edited: tuple[str, ...] = ()  # targets that somebody else was found to have changed, just now
+    kept_edited: tuple[str, ...] = ()  # all targets whose parameters are left to whoever changed them
 
 
 class Sensor(Protocol):

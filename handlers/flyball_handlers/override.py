@@ -12,9 +12,10 @@ from typing import Any
 
 from flyball_controller.core.model import Reason
 from flyball_controller.loop import Trigger
+from flyball_controller.overrides import OverrideRequest, is_published, override_record, read_override
+from flyball_controller.ports import PortError
 from flyball_handlers import rounds, wiring
 from flyball_handlers.events import SKEW_S_MAX
-from flyball_handlers.holds import OverrideRequest, read_override
 
 MOMENT_S = 0.001  # any later time will do; times are floats of seconds
 
@@ -23,7 +24,8 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
     """Store an override and apply it at once.
 
     Returns:
-        What is held, until when, the circuit now applied, and whether the round went through.
+        What is held, until when, the circuit now applied, whether the round went through, and
+        whether clients are told of it (a target in shadow is only decided about).
 
     Raises:
         InvalidOverrideError: The request cannot be obeyed; nothing was written.
@@ -39,6 +41,7 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
         runtime.telemetry.info(
             "override", target=target, kind=hold.kind.name, until_s=hold.until_s, by=hold.by
         )
+        _note(runtime, request, now_s)
         done = _apply(runtime, request, now_s)
     finally:
         runtime.telemetry.flush(now_s=now_s)
@@ -48,7 +51,16 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
         "until_s": hold.until_s,
         "circuit": done.decisions[-1].applied.circuit.name if done.decisions else None,
         "effective": target not in done.again and not _came_late(done),
+        "published": is_published(runtime.policies, target),
     }
+
+
+def _note(runtime: wiring.Runtime, request: OverrideRequest, now_s: float) -> None:
+    """Write who wanted it and why into the journal; the override counts also if that fails."""
+    try:
+        runtime.ports.journal.append([override_record(request, now_s=now_s)])
+    except PortError as error:
+        runtime.telemetry.error("override not in the journal", target=request.target, detail=str(error)[:300])
 
 
 def _apply(runtime: wiring.Runtime, request: OverrideRequest, now_s: float) -> rounds.Round:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 from flyball_controller.bounded import text
 from flyball_controller.core.model import Decision, Observation
 from flyball_controller.loop import RunReport, Trigger, run_once
+from flyball_controller.ports import PortError, PublishReport
 from flyball_handlers.events import Rejected
 from flyball_handlers.wiring import Runtime
 
+EDITS_LOGGED_MAX = 20
 REJECTIONS_LOGGED_MAX = 20  # per invocation; all are counted (T8)
 DETAIL_CHARS_MAX = 300
 # A decision without metrics from the last five minutes rests on what was known before: it is made all the
@@ -121,6 +123,8 @@ def _tell(runtime: Runtime, report: RunReport, trigger: Trigger, now_s: float) -
             retryable=error.retryable,
             detail=text(str(error), DETAIL_CHARS_MAX),
         )
+    if report.published is not None:
+        _tell_edits(runtime, report.published, trigger, now_s)
     if report.published is not None and report.published.status.code != "unchanged":
         telemetry.count(f"configuration_{report.published.status.code}")
         telemetry.info(
@@ -131,8 +135,41 @@ def _tell(runtime: Runtime, report: RunReport, trigger: Trigger, now_s: float) -
         )
 
 
+def _tell_edits(runtime: Runtime, published: PublishReport, trigger: Trigger, now_s: float) -> None:
+    """Say, once, whose parameters somebody else changed; the number of those left alone, each round."""
+    telemetry = runtime.telemetry
+    telemetry.count("targets_edited", len(published.kept_edited))
+    if not published.found_edited:
+        return
+    telemetry.count("configuration_edits", len(published.found_edited))
+    telemetry.warning(
+        "configuration edited",
+        targets=list(published.found_edited[:EDITS_LOGGED_MAX]),
+        remedy="it is left as it is; to take it over: flyball plan, then flyball apply --take-over",
+    )
+    records = [edit_record(target, trigger, published, now_s) for target in published.found_edited]
+    try:
+        runtime.ports.journal.append(records)
+    except PortError as error:
+        telemetry.error("edits not in the journal", detail=text(str(error), DETAIL_CHARS_MAX))
+
+
+def edit_record(target: str, trigger: Trigger, published: PublishReport, now_s: float) -> dict[str, object]:
+    """Return the journal's record of a target that somebody changed in the document."""
+    return {
+        "schema": 1,
+        "target": target,
+        "at_s": now_s,
+        "sequence": 0,
+        "event": "CONFIGURATION_EDITED",
+        "detail": f"changed by somebody else; kept as it is (our revision {published.revision})",
+        "trigger": trigger.kind,
+    }
+
+
 def _facts(decision: Decision) -> dict[str, object]:
     return {
+        "decision": f"{decision.target}@{decision.state_version}",  # as `flyball why` takes it
         "target": decision.target,
         "regime": decision.regime.name,
         "circuit": decision.applied.circuit.name,

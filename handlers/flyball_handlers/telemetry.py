@@ -77,6 +77,19 @@ class Telemetry:
         """Set a duration in seconds; the largest of the invocation stands."""
         self._gauges[name] = max(value_s, self._gauges.get(name, 0.0))
 
+    def check(self, target: str, *, good: bool, latency_ms: float, at_s: float) -> None:
+        """Write what a check of a target came to, as one EMF object with the dimension `target`.
+
+        Targets with checks are named in the policy, so their number is the operator's choice.
+        """
+        if self._silent:
+            return
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
+        metrics.add_dimension(name="target", value=target)
+        metrics.add_metric(name="check_good", unit=MetricUnit.Count, value=int(good))
+        metrics.add_metric(name="check_latency", unit=MetricUnit.Milliseconds, value=latency_ms)
+        self._emit(metrics, at_s)
+
     def flush(self, *, now_s: float) -> None:
         """Write the metrics of this invocation as one EMF object, and forget them."""
         counts, gauges = self._counts, self._gauges
@@ -88,8 +101,11 @@ class Telemetry:
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=n)
         for name, value_s in gauges.items():
             metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value_s)
+        self._emit(metrics, now_s)
+
+    def _emit(self, metrics: EphemeralMetrics, at_s: float) -> None:
         blob = metrics.serialize_metric_set()
-        blob["_aws"]["Timestamp"] = int(now_s * 1000.0)
+        blob["_aws"]["Timestamp"] = int(at_s * 1000.0)
         stream = self._stream or sys.stdout
         stream.write(_one_line(blob) + "\n")
         stream.flush()

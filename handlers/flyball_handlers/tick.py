@@ -8,14 +8,17 @@ the same tick changes nothing.
 
 EventBridge rules send their `time`; EventBridge Scheduler sends whatever its
 Input says, by convention {"scheduled_time": "<aws.scheduler.scheduled-time>"}.
+One function can serve many schedules: with "shard": "k/n" in its Input, each looks
+at its own share of the targets (docs/how-to/scale.md).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from flyball_controller.bounded import child, instant_s
+from flyball_controller.bounded import child, instant_s, text
 from flyball_controller.loop import Trigger
+from flyball_controller.shards import Shard, owned, read_shard
 from flyball_handlers import rounds, wiring
 from flyball_handlers.events import AGE_S_MAX
 
@@ -28,12 +31,14 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
 
     Raises:
         NotAcknowledgedError: No target could be looked at, and trying again may help.
+        SettingsError: The event's shard cannot be understood: looking at all targets instead would
+            make every schedule do the work of all.
     """
     runtime = wiring.runtime()
     now_s = tick_time_s(event, runtime.clock.now_s())
-    targets = runtime.targets
+    targets = owned(runtime.targets, shard_of_event(event, runtime.settings.shard))
     try:
-        if not targets:
+        if not runtime.targets:
             remedy = "set FLYBALL_TARGETS, or name the targets in the policy file"
             runtime.telemetry.warning("no targets to look at", remedy=remedy)
         done = rounds.run(runtime, targets, trigger=Trigger("tick", f"{now_s:.0f}"), now_s=now_s)
@@ -47,6 +52,16 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
         "changes": sum(decision.changed for decision in done.decisions),
         "incomplete": sorted(done.again),
     }
+
+
+def shard_of_event(event: object, default: Shard) -> Shard:
+    """Return the shard that a schedule's Input asks for, else the settings' own.
+
+    >>> str(shard_of_event({"shard": "2/4"}, Shard())), str(shard_of_event({}, Shard()))
+    ('2/4', '1/1')
+    """
+    wanted = child(event, "shard")
+    return default if wanted is None else read_shard(text(wanted, 40) or "", field="shard")
 
 
 def tick_time_s(event: object, clock_s: float) -> float:

@@ -10,11 +10,13 @@ constructs an adapter, reads the environment or asks for the time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from flyball.errors import SettingsError
+from flyball_controller.absent import NoPublisher
 from flyball_controller.aws.appconfig import AppConfigPublisher
 from flyball_controller.aws.clients import Clients
 from flyball_controller.aws.clock import SystemClock
@@ -25,14 +27,15 @@ from flyball_controller.aws.metric_map import AwsMetricMap, lambda_metrics
 from flyball_controller.aws.powertools import PowertoolsCircuits, PowertoolsTable
 from flyball_controller.aws.publish_plan import Limits
 from flyball_controller.aws.settings import Settings
+from flyball_controller.core.errors import PolicyError
 from flyball_controller.loop import Ports, Remembered
 from flyball_controller.policy_file import load_policy
 from flyball_controller.policy_set import PolicySet
-from flyball_controller.ports import Circuits, Clock, ConfigPublisher
+from flyball_controller.policy_store import read_pointer, read_policy
+from flyball_controller.ports import Circuits, Clock, ConfigPublisher, PortError
 from flyball_handlers import origins as origins_module
 from flyball_handlers.events import Expected
 from flyball_handlers.origins import FUNCTION_TARGETS, Origins
-from flyball_handlers.publishers import NoPublisher
 from flyball_handlers.telemetry import Telemetry
 
 
@@ -43,6 +46,8 @@ class Runtime:
     `cache` keeps the states this container knows between invocations.
     `sole_writer` says that no other process writes these states (an embedded
     run), so that the cache needs no look at the store before it is trusted.
+    `bundled` is the policy of the settings, obeyed unless another one was applied
+    (flyball_controller.policy_store); None: `policies` is not to be replaced.
     """
 
     settings: Settings
@@ -54,6 +59,8 @@ class Runtime:
     maps: Mapping[str, AwsMetricMap] = field(default_factory=dict)
     cache: dict[str, Remembered] = field(default_factory=dict)
     sole_writer: bool = False
+    bundled: PolicySet | None = None
+    checking: Callable[[str, float], Any] | None = None  # the probe function's clients, see Clients.checking
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -128,7 +135,34 @@ def build(
         clock=clock,
         telemetry=telemetry or Telemetry(),
         maps=maps,
+        bundled=policies,
+        checking=clients.checking,
     )
+
+
+def with_policy_in_force(runtime: Runtime) -> Runtime:
+    """Return the runtime with the policy that was applied last, if one was.
+
+    A store that cannot be read, or a policy that cannot be obeyed, leaves the one
+    known before in force, and says so: no policy at all would be no protection.
+    """
+    bundled = runtime.bundled
+    if bundled is None:
+        return runtime
+    try:
+        pointer = read_pointer(runtime.ports.checkpoints)
+        if (pointer.hash or bundled.hash) == runtime.policies.hash:
+            return runtime
+        policies = read_policy(runtime.ports.checkpoints, pointer.hash) if pointer.hash else bundled
+    except (PortError, PolicyError) as error:
+        runtime.telemetry.count("policy_unreadable")
+        runtime.telemetry.error("policy unreadable", kept=runtime.policies.hash, detail=str(error)[:300])
+        return runtime
+    runtime.telemetry.info("policy in force", **pointer._asdict())
+    publisher = runtime.ports.publisher
+    if isinstance(publisher, AppConfigPublisher):
+        publisher.limit(publish_limits(policies, runtime.settings))
+    return replace(runtime, policies=policies)
 
 
 def _circuits(clients: Clients, settings: Settings, origins: Origins, clock: Clock) -> Circuits:
@@ -179,10 +213,9 @@ _current: Runtime | None = None
 
 
 def runtime() -> Runtime:
-    """Return this container's runtime, built at the first call; see `build` for what it raises."""
+    """Return this container's runtime with the policy in force now; see `build` for what it raises."""
     global _current  # noqa: PLW0603 - one per container is the point
-    if _current is None:
-        _current = build(os.environ)
+    _current = with_policy_in_force(build(os.environ) if _current is None else _current)
     return _current
 
 

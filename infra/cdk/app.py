@@ -35,6 +35,7 @@ class Flyball(cdk.Stack):
             "TickFunction",
             "AlarmFunction",
             "OverrideFunction",
+            "ProbeFunction",
             "StreamFunction",
             "ValidatorFunction",
         ):

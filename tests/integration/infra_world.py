@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 from flyball.outcome import Counters
@@ -16,6 +19,31 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "infra" / "template.yaml"
 ACCOUNT = "123456789012"
 TARGET = "payments"
+
+
+WELL = "{kind: call, callable: integration.infra_world:is_well, critical: true}"
+
+
+DOWN = "{kind: call, callable: integration.infra_world:is_down, critical: true}"
+
+
+def is_down() -> bool:
+    """Another one, of a target that is down."""
+    return False
+
+
+def is_well() -> bool:
+    """What a check of kind `call` calls."""
+    return True
+
+
+def probing(*entries: str) -> dict[str, str]:
+    """Parameters that install the probe, with a policy file of these entries of its section `probes`."""
+    folder = Path(mkdtemp(prefix="flyball-policy-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
+    policy = folder / "policy.yaml"
+    policy.write_text("version: 1\npreset: two-loop\nprobes:\n" + "".join(f"  {line}\n" for line in entries))
+    return {"EnableProbe": "true", "Policy": str(policy), "ProbeModules": "integration.infra_world"}
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flyball.contract import DOCUMENT_BYTES_MAX, Document, RetryParams, TargetParams, encode_document
-from flyball_controller.aws.appconfig import KEEP_VERSIONS
+from flyball_controller.aws.appconfig import KEEP_VERSIONS, AppConfigPublisher
 from flyball_controller.aws.appconfig_setup import ensure_config
 from flyball_controller.ports import PortError
 from flyball_local.appconfig import FaultKind
-from integration.appconfig_world import CALM, LOOSE, TIGHT, World
+from integration.appconfig_world import CALM, LOOSE, TIGHT, Store, World
 
 JSON_SCHEMA_THAT_WANTS_TARGET_A = '{"type":"object","properties":{"targets":{"required":["a"]}}}'
 
@@ -80,7 +80,8 @@ def test_another_profile_s_deployment_in_the_same_environment_blocks_too(world: 
 
 def test_another_profile_s_roll_back_holds_nothing_of_ours(world: World):
     """Version numbers are per profile: their version 1 is not our version 1."""
-    theirs = world.new_publisher(ensure_config(world.client, profile="somebody-else"))
+    other = ensure_config(world.client, profile="somebody-else")
+    theirs = AppConfigPublisher(world.client, **other._asdict(), checkpoints=Store())
     world.publish({"a": TIGHT})
     world.publish({"a": CALM}, after_s=61.0)
     world.publish({"a": LOOSE}, after_s=61.0, by=theirs)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 from typing import IO, Any
 
@@ -74,7 +75,7 @@ def failure_of(error: Exception) -> FlyballError:
     from flyball_controller.ports import PortError
 
     invalid = SeriesError | LabelsError | MomentError | PolicyError | CheckpointError | ScenarioError
-    if isinstance(error, invalid):
+    if isinstance(error, invalid) or _is_map_error(error):
         return InvalidError(str(error))
     if isinstance(error, PortError):
         again = "; the same call may work later" if error.retryable else ""
@@ -86,3 +87,9 @@ def failure_of(error: Exception) -> FlyballError:
         f"internal error, {type(error).__name__}: {error}; this is a defect in flyball: "
         "run again with `flyball --debug ...` and report what it prints",
     )
+
+
+def _is_map_error(error: Exception) -> bool:
+    """Return whether an integration map is wrong; its module (and pydantic) is not imported to ask."""
+    module = sys.modules.get("flyball_analytics.integrations_file")
+    return module is not None and isinstance(error, module.IntegrationsError)

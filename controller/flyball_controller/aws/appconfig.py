@@ -16,7 +16,8 @@ between two calls:
 5. Settle the record, then delete old versions.
 
 It never publishes what a client would refuse or bend (A1), never a content that
-was rolled back lately (A5), and on any failure the document that stands, stands.
+was rolled back lately (A5), never over what a person changed (`drift`), and on any
+failure the document that stands, stands.
 """
 
 from __future__ import annotations
@@ -46,11 +47,14 @@ from flyball_controller.aws.publish_plan import (
     Record,
     RolledBack,
     decode_record,
+    doubting,
     encode_record,
     hold_content,
     plan,
+    without_locked_doubts,
 )
 from flyball_controller.aws.settings import AppConfigIds
+from flyball_controller.drift import DEFAULTS, edited_targets, is_edit, without_edited
 from flyball_controller.ports import Checkpoints, Conflict, PortError, PublishReport, PublishStatus
 
 if TYPE_CHECKING:
@@ -71,6 +75,7 @@ class _Seen(NamedTuple):
     facts: Facts
     deployments: list[Deployment]
     document: Document | None  # newest readable one that stands or is in flight
+    version: int  # its hosted version, 0 = none
 
 
 class _Outcome(NamedTuple):
@@ -117,13 +122,17 @@ class AppConfigPublisher:
         self._defaults = defaults
         self._new_id = new_id
 
+    def limit(self, limits: Limits) -> None:
+        """Obey other limits from now on: a policy was applied."""
+        self._limits = limits
+
     def current(self) -> Document | None:
         """Return the newest readable document that is deployed or in flight, None if there is none.
 
         Raises:
             PortError: If AppConfig fails.
         """
-        document, _ = self._standing(self._api.deployments())
+        document, _, _ = self._standing(self._api.deployments())
         return document
 
     def publish(
@@ -148,14 +157,16 @@ class AppConfigPublisher:
             stored = self._checkpoints.load([RECORD_KEY])[RECORD_KEY]
             record = decode_record(stored.data, now_s=now_s, limits=self._limits)
             seen = self._look(record)
+            record, found = self._notice(record, seen)
             revision = max(record.revision, seen.document.revision if seen.document else 0)
             if not params and seen.document is None:
                 return _report("unchanged", False, revision, "nothing is wished and nothing stands")
+            theirs = seen.document is not None and DEFAULTS in record.edited
             try:
                 wish = make_wish(
                     seen.document,
-                    params,
-                    defaults=self._defaults,
+                    without_edited(params, record.edited),
+                    defaults=seen.document.defaults if theirs and seen.document else self._defaults,
                     policy_hash=policy_hash,
                     revision=revision + 1,
                     now_s=now_s,
@@ -171,15 +182,17 @@ class AppConfigPublisher:
             if version is None:
                 continue
             if planned.code != "start":
-                return _report(planned.code, planned.pending, revision, planned.detail)
-            return self._deploy(wish, seen, record, planned, version, now_s=now_s)
+                report = _report(planned.code, planned.pending, revision, planned.detail)
+            else:
+                report = self._deploy(wish, seen, record, planned, version, now_s=now_s)
+            return report._replace(found_edited=found, kept_edited=record.edited)
         return _report("in_flight", True, revision, "other controllers keep writing the publisher's record")
 
     # --- looking ---------------------------------------------------------------------------
 
     def _look(self, record: Record) -> _Seen:
         deployments = self._api.deployments()
-        document, content = self._standing(deployments)
+        document, content, version = self._standing(deployments)
         rolled_back = tuple(
             RolledBack(d.number, content_hash(found) if (found := self._document(d.version)) else "")
             for d in deployments
@@ -191,10 +204,29 @@ class AppConfigPublisher:
             latest_number=deployments[0].number if deployments else 0,
             rolled_back=rolled_back,
         )
-        return _Seen(facts, deployments, document)
+        return _Seen(facts, deployments, document, version)
 
-    def _standing(self, deployments: list[Deployment]) -> tuple[Document | None, str]:
-        """Return our newest readable document that stands or is in flight, and what really stands.
+    def _notice(self, record: Record, seen: _Seen) -> tuple[Record, tuple[str, ...]]:
+        """Return the record that knows what stands, and the targets that somebody else changed in it."""
+        facts = seen.facts
+        if seen.document is None or facts.standing == record.published:
+            return record, ()
+        known = record._replace(published=facts.standing, published_version=seen.version)
+        if facts.standing in {doubt.content for doubt in record.doubts}:
+            return known, ()  # a start of ours that got no answer, and went through after all
+        if not is_edit(
+            standing=facts.standing,
+            published=record.published,
+            intended=record.intent.content if record.intent else "",
+            rolled_back=[rolled.content for rolled in facts.rolled_back],
+        ):
+            return known, ()
+        before = self._document(record.published_version) if record.published_version else None
+        found = edited_targets(before, seen.document)
+        return known._replace(edited=tuple(sorted({*record.edited, *found}))), found
+
+    def _standing(self, deployments: list[Deployment]) -> tuple[Document | None, str, int]:
+        """Return our newest readable document that stands or is in flight, what really stands, its version.
 
         An unreadable document stands too; it equals no wish, so the next one replaces it.
         """
@@ -203,9 +235,9 @@ class AppConfigPublisher:
             if deployment.ours and deployment.state in STANDING:
                 document = self._document(deployment.version)
                 if document is not None:
-                    return document, content or content_hash(document)
+                    return document, content or content_hash(document), deployment.version
                 content = content or f"unreadable:{deployment.number}"
-        return None, content
+        return None, content, 0
 
     def _document(self, version: int) -> Document | None:
         """Return the document of a hosted version, None if it is gone or no client could read it."""
@@ -234,6 +266,10 @@ class AppConfigPublisher:
         record = planned.record._replace(intent=None)
         if not outcome.slot_used:
             record = record._replace(starts=before.starts)
+        if outcome.code == "deployed":
+            record = without_locked_doubts(record)
+        elif outcome.slot_used:
+            record = doubting(planned.record)._replace(starts=record.starts, intent=None)
         if outcome.refused:
             record = hold_content(record, wish.content, until_s=now_s + self._limits.hold_s)
         try:
@@ -258,7 +294,10 @@ class AppConfigPublisher:
         except ContractError as error:
             outcome = _Outcome("failed", False, f"refused before anything was written: {error}", False)
         revision = wish.document.revision
-        planned = planned._replace(record=planned.record._replace(revision=revision))
+        record = planned.record._replace(revision=revision)
+        if outcome.code == "deployed":
+            record = record._replace(published=wish.content, published_version=hosted.number)
+        planned = planned._replace(record=record)
         self._settle(outcome, before, planned, record_version, wish, now_s=now_s)
         if outcome.code != "deployed":
             standing = seen.document.revision if seen.document else 0

@@ -91,6 +91,36 @@ def ensure_config(
     return AppConfigIds(application_id, environment_id, profile_id, ensure_strategy(client, strategy))
 
 
+def find_config(
+    client: AppConfigSetupClient,
+    *,
+    application: str = "flyball",
+    environment: str = "live",
+    profile: str = "resilience",
+    strategy: str = "flyball-at-once",
+) -> AppConfigIds | None:
+    """Return the ids of what has these names, None if any of them is missing; nothing is made.
+
+    Raises:
+        PortError: If the backend fails.
+    """
+    application_id = _found(_find("ListApplications", client.list_applications, application))
+    if not application_id:
+        return None
+    inside = {"ApplicationId": application_id}
+    ids = AppConfigIds(
+        application_id,
+        _found(_find("ListEnvironments", client.list_environments, environment, **inside)),
+        _found(_find("ListConfigurationProfiles", client.list_configuration_profiles, profile, **inside)),
+        _found(_find("ListDeploymentStrategies", client.list_deployment_strategies, strategy)),
+    )
+    return ids if all(ids) else None
+
+
+def _found(item: dict[str, Any] | None) -> str:
+    return str(item["Id"]) if item else ""
+
+
 def _ensure(kind: str, list_all: Any, create: Any, name: str, **inside: str) -> str:
     found = _find(f"List{kind}s", list_all, name, **inside)
     if found is None:

@@ -57,6 +57,12 @@ class CloudWatchClient(Protocol):
     def get_metric_data(self, **arguments: object) -> Reply: ...
 
 
+class LambdaClient(Protocol):
+    """What operators need of Lambda; the controller never calls it."""
+
+    def invoke(self, **arguments: object) -> Reply: ...
+
+
 class CallLimits(NamedTuple):
     """How long one call may take. The worst case is attempts x (connect + read), plus botocore's pause."""
 
@@ -72,19 +78,23 @@ DYNAMODB_LIMITS = CallLimits(connect_s=0.5, read_s=1.0, attempts=2)
 APPCONFIG_LIMITS = CallLimits(connect_s=1.0, read_s=5.0, attempts=2)
 # 500 queries with days of points take seconds; reads may be repeated freely.
 CLOUDWATCH_LIMITS = CallLimits(connect_s=1.0, read_s=10.0, attempts=3)
+# A cold override function with a round of its own; one attempt, or the override might come twice.
+LAMBDA_LIMITS = CallLimits(connect_s=1.0, read_s=30.0, attempts=1)
 
 
 class Clients:
-    """The three clients of one region, each made when first asked for.
+    """The clients of one region, each made when first asked for.
 
     Args:
         region: AWS region name; None leaves it to boto3's own configuration.
-
-    The endpoints follow the standard AWS_ENDPOINT_URL_* variables.
+        endpoint_url: Where every service is instead of at AWS; None: the standard
+            AWS_ENDPOINT_URL_* variables, else AWS.
     """
 
-    def __init__(self, *, region: str | None = None) -> None:
+    def __init__(self, *, region: str | None = None, endpoint_url: str | None = None) -> None:
         self._region = region
+        self._endpoint_url = endpoint_url
+        self._checking: dict[tuple[str, float], Any] = {}
 
     def _make(self, service: str, limits: CallLimits) -> Any:
         import boto3
@@ -98,7 +108,9 @@ class Clients:
             user_agent_extra="flyball",
         )
         session: Any = boto3.session.Session()  # typed per service name; ours is a variable
-        return session.client(service, region_name=self._region, config=config)
+        return session.client(
+            service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+        )
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
@@ -116,4 +128,18 @@ class Clients:
     def cloudwatch(self) -> CloudWatchClient:
         """The client of the sensor."""
         client: CloudWatchClient = self._make("cloudwatch", CLOUDWATCH_LIMITS)
+        return client
+
+    def checking(self, service: str, timeout_s: float) -> Any:
+        """Return the probe function's client: no second attempt, no call longer than `timeout_s`."""
+        if (service, timeout_s) not in self._checking:
+            connect_s = min(1.0, timeout_s / 2.0)
+            limits = CallLimits(connect_s, timeout_s - connect_s, attempts=1)
+            self._checking[service, timeout_s] = self._make(service, limits)
+        return self._checking[service, timeout_s]
+
+    @cached_property
+    def functions(self) -> LambdaClient:
+        """The client with which operators invoke the override function."""
+        client: LambdaClient = self._make("lambda", LAMBDA_LIMITS)
         return client

@@ -122,7 +122,8 @@ class DynamoCheckpoints:
             expected_version: What the caller read; 0 = never written.
             write_id: Unique per attempt to decide; the same when the same write is repeated (P4).
             stamp_s: Window start of the newest evidence in `data`, epoch seconds.
-            now_s: Epoch seconds; sets the physical expiry 48 h ahead.
+            now_s: Epoch seconds; sets the physical expiry 48 h ahead. Keys that begin with "#" (the
+                fleet's, the publisher's, the policy's) never expire: nothing could derive them again.
 
         Returns:
             Saved if it stands now (also if an earlier try did it and its reply was lost),
@@ -145,7 +146,7 @@ class DynamoCheckpoints:
                 "b": {"B": data},
                 "write_id": {"S": write_id},
                 "stamp": number(stamp_s, field="stamp"),
-                "expires": expires(now_s),
+                **({} if key.startswith("#") else {"expires": expires(now_s)}),
             },
             condition=never_written if first else nobody_wrote_since,
             names={"#version": "version"},

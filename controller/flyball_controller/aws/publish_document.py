@@ -66,8 +66,17 @@ def make_wish(
         ContractError: If any client would refuse or bend it, or it is larger than 64 KiB (A1).
     """
     targets = {**(standing.targets if standing else {}), **params}
+    return exact_wish(Document(revision, "", policy_hash, targets, defaults), now_s=now_s)
+
+
+def exact_wish(document: Document, *, now_s: float) -> Wish:
+    """Return the document as a wish, made at `now_s` (epoch seconds).
+
+    Raises:
+        ContractError: As `make_wish`.
+    """
     moment = dt.datetime.fromtimestamp(now_s, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return _as_wish(Document(revision, moment, policy_hash, targets, defaults))
+    return _as_wish(document._replace(generated_at=moment))
 
 
 def above(wish: Wish, newest_version: int) -> Wish:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 HOUR_S = 3_600.0
 RECORD_SCHEMA = 1
+DOUBTS_MAX = 8  # each is a start without answer since the last that went through
 HOLDS_MAX = 50  # contents on hold; the oldest gives way. 12 deployments/h for one hour is 12.
 
 
@@ -54,6 +55,13 @@ class ContentHold(NamedTuple):
     until_s: float
 
 
+class Doubt(NamedTuple):
+    """A deployment that was meant to start, and of which nobody knows whether it did."""
+
+    content: str
+    after_number: int  # newest deployment number when it was meant; from 1 on it is the start's lock
+
+
 class Record(NamedTuple):
     """What the publisher remembers between runs."""
 
@@ -62,6 +70,10 @@ class Record(NamedTuple):
     holds: tuple[ContentHold, ...] = ()
     rollback_seen: int = 0  # newest rolled-back deployment number already put on hold
     intent: Intent | None = None
+    published: str = ""  # content that we deployed or saw last; "" = not known yet
+    published_version: int = 0  # its hosted version, 0 = not known
+    edited: tuple[str, ...] = ()  # targets that people changed in the document: theirs until taken over
+    doubts: tuple[Doubt, ...] = ()  # starts of ours that may still appear: no edits
 
 
 class RolledBack(NamedTuple):
@@ -133,6 +145,7 @@ def plan(record: Record, facts: Facts, *, content: str, urgent: bool, now_s: flo
         starts=(*recent, now_s),
         intent=Intent(content, now_s, facts.latest_number),
         holds=_live(record, now_s),
+        doubts=doubting(record).doubts,
     )
     return Plan("start", False, "", started)
 
@@ -155,6 +168,23 @@ def hold_content(record: Record, content: str, *, until_s: float) -> Record:
     others = tuple(h for h in record.holds if h.content != content)
     until_s = max([until_s, *(h.until_s for h in record.holds if h.content == content)])
     return record._replace(holds=(*others, ContentHold(content, until_s))[-HOLDS_MAX:])
+
+
+def doubting(record: Record) -> Record:
+    """Return the record that remembers its intent, if it has one, as a start that may still appear."""
+    if record.intent is None:
+        return record
+    doubt = Doubt(record.intent.content, record.intent.after_number)
+    others = tuple(known for known in record.doubts if known != doubt)
+    return record._replace(doubts=(*others, doubt)[-DOUBTS_MAX:])
+
+
+def without_locked_doubts(record: Record) -> Record:
+    """Return the record after a deployment went through: starts that named an older number can no longer.
+
+    The very first names none, because AppConfig has no number 0 to lock on: it may appear at any time.
+    """
+    return record._replace(doubts=tuple(doubt for doubt in record.doubts if doubt.after_number == 0))
 
 
 def _absorb_rollbacks(record: Record, facts: Facts, *, until_s: float) -> Record:
@@ -219,6 +249,10 @@ def _checked(fields: Any) -> Record:
         holds=tuple(ContentHold(_text(c), _finite(u)) for c, u in fields["holds"]),
         rollback_seen=_whole(fields["rollback_seen"]),
         intent=None if intent is None else Intent(_text(intent[0]), _finite(intent[1]), _whole(intent[2])),
+        published=_text(fields.get("published", "")),  # records of earlier releases lack these
+        published_version=_whole(fields.get("published_version", 0)),
+        edited=tuple(_text(name) for name in fields.get("edited", [])),
+        doubts=tuple(Doubt(_text(content), _whole(after)) for content, after in fields.get("doubts", [])),
     )
 
 

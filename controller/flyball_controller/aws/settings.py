@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from flyball.errors import SettingsError
+from flyball_controller.shards import WHOLE, Shard, read_shard
 
 PREFIX = "FLYBALL_"
 # Periods that CloudWatch stores: 1, 5, 10, 20, 30 s and whole minutes (PutMetricData).
@@ -52,6 +53,8 @@ class Settings(NamedTuple):
     journal_days: int = 400  # decisions stay explainable for over a year
     policy: str = "two-loop"  # preset name or path of a policy file
     region: str | None = None  # None: boto3's own configuration
+    shard: Shard = WHOLE  # which of the targets the tick looks at
+    probe_modules: tuple[str, ...] = ()  # packages of the bundle whose callables a policy may name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, also: Iterable[str] = ()) -> Settings:
@@ -90,6 +93,8 @@ class Settings(NamedTuple):
             journal_days=_whole(environ, "FLYBALL_JOURNAL_DAYS", default.journal_days, 1, 3_650),
             policy=_name(environ, "FLYBALL_POLICY", default.policy),
             region=next((v for v in map(environ.get, REGION_VARIABLES) if v), None),
+            shard=read_shard(environ.get("FLYBALL_SHARD", str(WHOLE)), field="FLYBALL_SHARD"),
+            probe_modules=_modules(environ, "FLYBALL_PROBE_MODULES"),
         )
 
 
@@ -110,6 +115,8 @@ VARIABLES = (
     "FLYBALL_JOURNAL_DAYS",
     "FLYBALL_POLICY",
     "FLYBALL_REGION",
+    "FLYBALL_SHARD",
+    "FLYBALL_PROBE_MODULES",
 )
 
 
@@ -172,6 +179,14 @@ def _targets(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in raw.split(","))
     if "" in names or len(set(names)) != len(names):
         raise _wrong(variable, raw, "target names separated by commas, none empty, none twice")
+    return names
+
+
+def _modules(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip() for name in environ.get(variable, "").split(","))))
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise _wrong(variable, name, "names of Python packages separated by commas")
     return names
 
 

@@ -1,17 +1,14 @@
-"""Evidence from counts: confidence bounds on a failure ratio, and the pool of windows they are taken over.
+"""Evidence from counts: the windows that are remembered, and the pool that bounds are taken over.
 
-A raw ratio lies at low traffic (1 of 1 is 100 %). Decisions compare a bound:
-trip when even the lower bound is over the threshold, call it clean when even
-the upper bound is under it. Bursts make counts more variable than coin tosses;
-`dispersion` (>= 1) shrinks the effective sample by that factor (quasi-binomial).
-
-Source of the bound: Wilson, E. B. (1927), JASA 22 (158), 209-212.
+Busy targets show enough in one window; quiet ones need a quarter of an hour. The
+bounds themselves are arithmetic, and so in kernel_bounds.py.
 """
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
+
+from flyball_controller.core.kernel_bounds import wilson_bounds
 
 
 class Window(NamedTuple):
@@ -49,40 +46,6 @@ class Pool(NamedTuple):
     def failures(self) -> int:
         """Failed first attempts of every class."""
         return self.timeouts + self.errors_fast + self.throttles
-
-
-def wilson_bounds(
-    failures: float, requests: float, *, z: float, dispersion: float = 1.0
-) -> tuple[float, float]:
-    """Return the lower and upper confidence bound of a failure ratio, both in [0, 1].
-
-    Args:
-        failures: Failed first attempts, 0 <= failures <= requests.
-        requests: First attempts; 0 gives (0, 1): silence proves nothing.
-        z: Normal quantile of the one-sided confidence, >= 0; 2.33 is 99 %, 0 gives the raw ratio.
-        dispersion: Variance over that of independent failures, >= 1.
-
-    >>> [round(b, 3) for b in wilson_bounds(3, 12, z=2.33)]
-    [0.071, 0.592]
-    >>> wilson_bounds(0, 0, z=2.33)
-    (0.0, 1.0)
-    """
-    if requests <= 0:
-        return 0.0, 1.0
-    n = requests / dispersion
-    ratio = failures / requests
-    zz = z * z
-    scale = 1.0 + zz / n
-    middle = (ratio + zz / (2.0 * n)) / scale
-    half = z * sqrt(ratio * (1.0 - ratio) / n + zz / (4.0 * n * n)) / scale
-    low = middle - half
-    high = middle + half
-    # Rounding may push an exact 0 or 1 over the edge by an ulp.
-    if low < 0.0 or failures <= 0:
-        low = 0.0
-    if high > 1.0 or failures >= requests:
-        high = 1.0
-    return low, high
 
 
 def pool_windows(ring: tuple[Window, ...], *, enough: int, since_s: float, span_s_max: float) -> Pool:
@@ -135,3 +98,5 @@ def push_window(
 
 # Fifteen one-minute windows are the 15 min that control.md allows to pool; shorter periods pool less time.
 RING_LENGTH_MAX = 15
+
+__all__ = ["RING_LENGTH_MAX", "Pool", "Window", "pool_windows", "push_window", "wilson_bounds"]

@@ -27,6 +27,11 @@ def problem_of(state: State, seen: Observation) -> Evidence | None:
         if seen.arrived_s <= state.seen_s:
             return Evidence(Reason.OBSERVATION_LATE, seen.arrived_s, state.seen_s, 0, 1.0)
         return None
+    if seen.quality == Quality.PROBED:
+        # Its row may have begun before the newest window; what it may not be is older than a decision.
+        if seen.arrived_s < state.seen_s:
+            return Evidence(Reason.OBSERVATION_LATE, seen.arrived_s, state.seen_s, seen.requests, 1.0)
+        return None
     if seen.start_s <= state.stamp_s:
         return Evidence(Reason.OBSERVATION_LATE, seen.start_s, state.stamp_s, seen.requests, 1.0)
     return None

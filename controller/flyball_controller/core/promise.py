@@ -121,7 +121,7 @@ def next_rarity(
     share = int(QUANTUM / dispersion)
     cap_s *= len(TROUBLES)  # one of the sizes alone must be able to carry the mean
     first, second, third, fourth = (
-        _times(
+        multiplied(
             before_s + period_s,
             likelihood_ratio(
                 failures, requests, normal=normal, trouble=normal + size * (1.0 - normal), share=share
@@ -143,7 +143,7 @@ def bet(ratio: float, normal: float) -> float:
 
 
 def likelihood_ratio(
-    failures: int, requests: int, *, normal: float, trouble: float, share: int
+    failures: int, requests: int, normal: float, trouble: float, share: int
 ) -> tuple[float, int]:
     """Return ((t/p)^e ((1-t)/(1-p))^(n-e))^(share/256) as a pair (x, k): x times 2^(64 k).
 
@@ -202,7 +202,7 @@ def _scaled(value: float) -> tuple[float, int]:
     return value, scale
 
 
-def _times(seconds: float, factor: tuple[float, int], cap_s: float) -> float:
+def multiplied(seconds: float, factor: tuple[float, int], cap_s: float) -> float:
     """Return seconds x factor, at most `cap_s`; what is too small to matter is 0."""
     value, scale = factor
     product = seconds * value

@@ -23,6 +23,7 @@ from flyball_controller.core.model import (
     Setpoint,
 )
 from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.probed import wish_probed
 from flyball_controller.core.promise import NO_RARITY, Rarity, needed_s, next_rarity
 from flyball_controller.core.regime import CLEAN_REQUESTS, classify
 from flyball_controller.core.retry_law import Moment, Wish, wish_ladder, wish_two_loop
@@ -53,6 +54,9 @@ def step(state: State, seen: Observation, policy: Policy) -> tuple[State, Decisi
         return kept, _unmoved(kept, seen, policy, (problem,), NO_POOL)
     if policy.mode == Mode.OFF:
         wish = Wish(nominal_setpoint(policy), Regime.NOMINAL, (_note(Reason.MODE_OFF),), 0, 0, False)
+        return _conclude(state, seen, policy, wish, NO_POOL, state.baseline, state.ring)
+    if seen.quality == Quality.PROBED:
+        wish = wish_probed(state, seen, policy)
         return _conclude(state, seen, policy, wish, NO_POOL, state.baseline, state.ring)
     if seen.quality == Quality.MISSING or seen.requests + seen.short_circuited == 0:
         return _without_data(state, seen, policy)
@@ -130,7 +134,10 @@ def _with_data(state: State, seen: Observation, policy: Policy) -> tuple[State, 
         # Counts still arriving: they may tighten, but neither teach nor count; the whole window is to come.
         partial = wish._replace(evidence=(*wish.evidence, _note(Reason.OBSERVATION_PARTIAL)))
         if not tightens(wish.setpoint, law.applied, nominal_setpoint(policy)):
-            partial = partial._replace(setpoint=law.applied, regime=law.regime)
+            # Not even against recovery: a sensor that shows a partial minute at each look must not stop it.
+            partial = Wish(
+                law.applied, law.regime, partial.evidence, law.bad_count, law.clean_count, law.useless
+            )
         return _conclude(state, seen, policy, partial, pool, state.baseline, state.ring)
     age_s = seen.arrived_s - seen.start_s - seen.period_s
     if age_s > policy.act_within_s and age_s > 2.0 * seen.period_s:
@@ -209,7 +216,8 @@ def _conclude(
     has_data = seen.quality in (Quality.OK, Quality.PARTIAL) and seen.requests + seen.short_circuited > 0
     data_s = at_s if has_data else state.data_s
     blind = data_s >= 0.0 and at_s - data_s > policy.blind_after_s and not hold_is_active(state.hold, at_s)
-    valid_until_s = state.valid_until_s if blind else at_s + policy.valid_for_s
+    sees = not blind or (changed and seen.quality == Quality.PROBED)  # good checks are sight, for this step
+    valid_until_s = at_s + policy.valid_for_s if sees else state.valid_until_s
     whole = has_data and seen.quality == Quality.OK
     new_law = _books(
         law, wish, applied, policy, at_s, changed=changed, urgent=urgent, whole=whole, nominal=nominal

@@ -26,7 +26,6 @@ class Trips(NamedTuple):
 
 
 def trip_level(
-    *,
     floor: float,
     adaptive: bool,
     multiple: float,
@@ -53,7 +52,7 @@ def trip_level(
     return level if level < ceiling else ceiling
 
 
-def trips_for(policy: Policy, *, expected: float, spread: float, confidence: float) -> Trips:
+def trips_for(policy: Policy, expected: float, spread: float, confidence: float) -> Trips:
     """Return every threshold for a window whose normal ratio is `expected`."""
     retry = trip_level(
         floor=policy.retry_floor,

@@ -124,6 +124,9 @@ class Intrinsics:
         if name == "Fn::Join":
             separator, parts = argument
             return separator.join(self.value(parts, where))
+        if name == "Fn::Split":
+            separator, whole = argument
+            return self.value(whole, where).split(separator)
         raise TemplateError(f"{name} is not emulated", where=where)
 
     def _ref(self, name: str, where: str) -> Any:

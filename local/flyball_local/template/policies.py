@@ -18,7 +18,9 @@ from flyball_local.template.errors import TemplateError
 
 _KEYS = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
 _SET = "ForAllValues:"
-_OPERATORS = frozenset({"StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool", f"{_SET}StringEquals"})
+_OPERATORS = frozenset(
+    {"StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool", f"{_SET}StringEquals", f"{_SET}StringLike"}
+)
 
 
 class Request(NamedTuple):
@@ -100,7 +102,7 @@ def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
 def _met(condition: tuple[str, str, tuple[str, ...]], context: Mapping[str, tuple[str, ...]]) -> bool:
     operator, key, wanted = condition
     given = context.get(key, ())
-    like = operator in ("StringLike", "ArnLike", "ArnEquals")  # IAM: ArnEquals and ArnLike are the same
+    like = operator.removeprefix(_SET) in ("StringLike", "ArnLike", "ArnEquals")  # IAM: ArnEquals and ArnLike are the same
     fits = [any(_fits(w, value) if like else w == value for w in wanted) for value in given]
     if operator.startswith(_SET):
         return all(fits)

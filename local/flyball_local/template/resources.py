@@ -183,6 +183,7 @@ _MAKERS: Mapping[str, Maker] = {
     "AWS::Lambda::EventInvokeConfig": _nothing,
     "AWS::Lambda::EventSourceMapping": _nothing,
     "AWS::Events::Rule": _named("events", "rule/{}", "Name"),
+    "AWS::Scheduler::Schedule": _named("scheduler", "schedule/default/{}", "Name"),
     "AWS::AppConfig::Application": _appconfig("create_application", "Name", "Description"),
     "AWS::AppConfig::Environment": _appconfig("create_environment", "ApplicationId", "Name", "Description"),
     "AWS::AppConfig::ConfigurationProfile": _appconfig(

@@ -33,7 +33,7 @@ def test_everything_switched_on_and_off_at_once_deploys():
     )
     all_off = World(**dict.fromkeys(SWITCHES, "false"))
     assert set(all_off.stack.hosts) == {"flyball-tick"}
-    assert len(all_on.stack.hosts) == 5
+    assert len(all_on.stack.hosts) == 6
     assert not all_off.aws.cloudwatch.alarms.all()
     alarms = all_on.aws.cloudwatch.alarms.all()
     assert {tuple(alarm.view.params["AlarmActions"]) for alarm in alarms} == {("arn:aws:sns:eu-west-1:1:t",)}

@@ -19,10 +19,13 @@ from flyball_local.template.functions import Grant
 from flyball_local.template.policies import Request, Statement, allowed, statements
 from flyball_local.template.requests import requests_of
 from flyball_local.template.resources import role_statements
-from integration.infra_world import TARGET, World, expanded
+from integration.infra_world import TARGET, WELL, World, expanded, probing
 
 ONLY = {"EnableTick": "false", "EnableAlarmEvents": "false", "EnableOverride": "false"}
-FUNCTIONS = ("TickFunction", "AlarmFunction", "StreamFunction", "OverrideFunction", "ValidatorFunction")
+FUNCTIONS = (
+    *("TickFunction", "AlarmFunction", "StreamFunction", "OverrideFunction"),  # one run each
+    *("ValidatorFunction", "ProbeFunction"),  # in the run of the last
+)
 # Allowed, and asked for by none of the runs below: (action, end of the resource) -> why it must stay.
 UNUSED = {
     (
@@ -69,7 +72,7 @@ def runs() -> tuple[World, ...]:
     tick = World(**{**ONLY, "EnableTick": "true"})
     alarm = World(**{**ONLY, "EnableAlarmEvents": "true"})
     stream = World(**ONLY, EnableMetricStream="true")
-    override = World(**{**ONLY, "EnableOverride": "true"})
+    override = World(**{**ONLY, "EnableOverride": "true"}, **probing(f"{TARGET}: {WELL}"))
     for world in (tick, alarm, stream):
         incident(world)
     prune_soon(override)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flyball_controller.aws.publish_plan import (
     HOLDS_MAX,
     ContentHold,
+    Doubt,
     Facts,
     Intent,
     Limits,
@@ -271,6 +272,10 @@ records = st.builds(
     holds=st.lists(st.builds(ContentHold, st.text(max_size=5), st.floats(0, 1e11)), max_size=5).map(tuple),
     rollback_seen=st.integers(0, 10**6),
     intent=st.none() | st.builds(Intent, st.text(max_size=5), st.floats(0, 1e11), st.integers(0, 10**6)),
+    published=st.text(max_size=5),
+    published_version=st.integers(0, 10**6),
+    edited=st.lists(st.text(max_size=5), max_size=5).map(tuple),
+    doubts=st.lists(st.builds(Doubt, st.text(max_size=5), st.integers(0, 10**6)), max_size=5).map(tuple),
 )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from flyball.errors import SettingsError
 from flyball_controller.aws.settings import VARIABLES, AppConfigIds, Settings
+from flyball_controller.shards import Shard
 
 IDS = {
     "FLYBALL_APPCONFIG_APPLICATION_ID": "app1234",
@@ -37,6 +38,8 @@ def test_every_variable_is_obeyed():
         "FLYBALL_JOURNAL_DAYS": "30",
         "FLYBALL_POLICY": "policies/strict.yaml",
         "FLYBALL_REGION": "eu-north-1",
+        "FLYBALL_SHARD": "2/4",
+        "FLYBALL_PROBE_MODULES": "acme.health, shop",
     }
     assert set(environ) == set(VARIABLES)
     assert Settings.from_env(environ) == Settings(
@@ -54,6 +57,8 @@ def test_every_variable_is_obeyed():
         journal_days=30,
         policy="policies/strict.yaml",
         region="eu-north-1",
+        shard=Shard(2, 4),
+        probe_modules=("acme.health", "shop"),
     )
 
 

@@ -290,6 +290,7 @@ def test_metrics_of_the_controller_carry_no_text_from_outside(world: World, samp
         "conflicts",
         "backend_errors",
         "configuration_deployed",
+        "targets_edited",
     }
     assert emf["_aws"]["Timestamp"] == 1_795_435_205_000  # the controller's clock, not the machine's
     assert "payments" not in json.dumps(emf)

@@ -9,9 +9,9 @@ import pytest
 
 from flyball.contract import CircuitState
 from flyball_controller.core.model import Hold, HoldKind
+from flyball_controller.overrides import InvalidOverrideError, read_override
 from flyball_controller.ports import PortError
 from flyball_handlers import override, tick
-from flyball_handlers.holds import InvalidOverrideError, read_override
 
 from .conftest import NOON_S, World
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from flyball.contract import CircuitState
+from flyball.errors import SettingsError
 from flyball_controller.core.model import Hold, HoldKind
+from flyball_controller.shards import Shard
 from flyball_handlers import override, tick
 from flyball_handlers.rounds import NotAcknowledgedError
 
@@ -44,6 +46,32 @@ def test_a_tick_looks_at_every_target_at_the_scheduled_time(name: str, world: Wo
 def test_an_implausible_schedule_time_is_replaced_by_the_clock(event: object, expected_s: float) -> None:
     """A queue that delivers a tick an hour late must not take the controller back an hour."""
     assert tick.tick_time_s(event, NOON_S + 5.0) == expected_s
+
+
+@pytest.mark.parametrize(
+    ("event", "setting", "owners"),
+    [
+        ({"shard": "1/5"}, Shard(), ["payments-api", "stock"]),
+        ({}, Shard(3, 5), ["checkout", "search"]),
+        ({"shard": "4/5"}, Shard(3, 5), ["mail"]),
+        ({"shard": "2/5"}, Shard(), []),
+    ],
+)
+def test_a_tick_looks_at_the_targets_of_its_shard(
+    event: object, setting: Shard, owners: list[str], world: World
+) -> None:
+    """The schedule's own word goes before the function's: one function can serve all shards."""
+    world.use(settings=world.runtime.settings._replace(shard=setting))
+    assert tick.handler(event)["targets"] == len(owners)
+    assert sorted(world.states()) == owners
+    assert not [line for line in world.lines() if line.get("level") == "WARNING"]
+
+
+def test_a_shard_that_cannot_be_understood_fails_visibly(world: World) -> None:
+    """Looking at everything instead would do each shard's work once per schedule."""
+    with pytest.raises(SettingsError, match="shard='2 of 4' must be k/n"):
+        tick.handler({"shard": "2 of 4"})
+    assert world.states() == {}
 
 
 def test_the_same_tick_twice_changes_nothing(world: World, sample: Sample) -> None:

@@ -19,7 +19,7 @@ from flyball_controller.aws.publish_plan import Limits
 from flyball_controller.core.errors import PolicyError
 from flyball_handlers import validator, wiring
 from flyball_handlers.origins import Origins
-from flyball_handlers.publishers import NoPublisher
+from flyball_controller.absent import NoPublisher
 from flyball_handlers.telemetry import Telemetry
 
 from .conftest import World

@@ -3,6 +3,9 @@
 Every override ends by itself, after a day at most, and says who wanted it and
 why: an override that nobody remembers is the next outage. The text goes to the
 hold's item and the journal, nowhere else.
+
+`apply_override` does, with the operator's own rights, what the override function
+does with its role: for the day when that function is what is broken.
 """
 
 from __future__ import annotations
@@ -11,8 +14,13 @@ import difflib
 from typing import NamedTuple
 
 from flyball.names import BOUND, is_target_name
+from flyball_controller.absent import NoSensor
 from flyball_controller.bounded import instant_s, number, shown, text
-from flyball_controller.core.model import Hold, HoldKind
+from flyball_controller.core.model import Decision, Hold, HoldKind, Mode
+from flyball_controller.loop import run_once
+from flyball_controller.policy_set import PolicySet
+from flyball_controller.ports import PortError
+from flyball_controller.round_records import Ports, Trigger
 
 ACTIONS = {
     "freeze": HoldKind.FREEZE,
@@ -126,3 +134,61 @@ def _words(event: dict[str, object], field: str, what: str) -> str:
             f"give {what} in 1 to {TEXT_CHARS_MAX} printable characters: it is kept with the override",
         )
     return words.strip()
+
+
+class Applied(NamedTuple):
+    """What an override came to: the last decision, whether clients are told, and what failed."""
+
+    decision: Decision | None
+    published: bool
+    errors: tuple[tuple[str, PortError], ...]
+
+
+def is_published(policies: PolicySet, target: str) -> bool:
+    """Return whether clients are told what is decided about a target; in shadow and off they are not."""
+    return policies.for_target(target).mode == Mode.ACTIVE
+
+
+def override_record(request: OverrideRequest, *, now_s: float) -> dict[str, object]:
+    """Return the journal's record of an override: who, what, until when and why."""
+    hold = request.hold
+    return {
+        "schema": 1,
+        "target": request.target,
+        "at_s": now_s,
+        "sequence": 0,
+        "event": "OVERRIDE",
+        "detail": f"{hold.kind.name} until {hold.until_s:.0f}",
+        "by": hold.by,
+        "why": hold.why,
+        "trigger": "override",
+    }
+
+
+def apply_override(request: OverrideRequest, *, ports: Ports, policies: PolicySet, now_s: float) -> Applied:
+    """Store an override and run a round without metrics, so that it is in force at once.
+
+    Args:
+        request: From `read_override`.
+        ports: The installation's; the sensor and the publisher are not used.
+        policies: The policy in force.
+        now_s: Epoch seconds.
+
+    Raises:
+        PortError: The hold could not be stored; later failures are in the answer.
+    """
+    ports.holds.put(request.target, request.hold, now_s=now_s)
+    errors: list[tuple[str, PortError]] = []
+    try:
+        ports.journal.append([override_record(request, now_s=now_s)])
+    except PortError as error:
+        errors.append(("journal", error))
+    report = run_once(
+        [request.target],
+        ports=ports._replace(sensor=NoSensor()),
+        policies=policies,
+        now_s=now_s,
+        trigger=Trigger("override", f"{request.hold.kind.name} until {request.hold.until_s:.0f}"),
+    )
+    decision = report.decisions[-1] if report.decisions else None
+    return Applied(decision, is_published(policies, request.target), (*errors, *report.errors))
