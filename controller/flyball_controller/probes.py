@@ -33,9 +33,7 @@ OTHERS_S = 300
 EVERY_S_MAX = 3_600
 TIMEOUT_S_MAX = 10.0  # a slot, a time-out and the writing of results must fit into one invocation
 TIMEOUT_S = 3.0
-PROBES_MAX = (
-    500  # of one policy: what one invocation gets through when all of them hang (docs/how-to/probes.md)
-)
+PROBES_MAX = 500  # of one policy; with many more, some of a slot would not be reached when many hang
 TEXT_MAX = 2_048
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 SECRET = re.compile(r"env:(PROBE_[A-Z0-9_]{1,64})")  # never AWS_*: the function's own credentials are there

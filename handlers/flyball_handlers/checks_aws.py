@@ -11,7 +11,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from flyball_controller.probes import Check
 
@@ -79,6 +86,8 @@ class AwsChecks:
             raise AwsCheckError("throttled" if throttled else "error") from error
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise AwsCheckError("timeout") from error
-        except BotoCoreError as error:
+        except (NoConnectionError, HTTPClientError) as error:
             raise AwsCheckError("unreachable") from error
+        except BotoCoreError as error:  # no credentials, no region, an argument that AWS does not know
+            raise AwsCheckError("misconfigured", broken=True) from error
         return reply

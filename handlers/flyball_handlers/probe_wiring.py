@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from flyball_controller.aws.clients import Clients
 from flyball_controller.aws.clock import SystemClock
@@ -71,7 +70,7 @@ def _no_jitter() -> float:
     return 0.0
 
 
-def set_prober(runtime: Runtime, replacement: Prober | Any) -> None:
+def set_prober(runtime: Runtime, replacement: Prober) -> None:
     """Put a prober in place for a runtime: a test's, or an embedded run's."""
     global _current  # noqa: PLW0603 - one per container is the point
     _current = (runtime, replacement)

@@ -1,19 +1,16 @@
 """Data frames in, data frames out: the same analysis for notebooks.
 
 A frame is read exactly as the same CSV file would be (series.py): same words for
-columns, same checks, same treatment of late and repeated rows. Any frame with
-`columns` and columns that give lists will do (pandas, polars, pyarrow tables through
-pandas). What comes back are pandas frames (extra `sim`), times as UTC timestamps.
+columns, same checks, same treatment of late and repeated rows. What counts as a frame
+says fromframe.py. What comes back are pandas frames (extra `sim`), times as UTC timestamps.
 """
 
 from __future__ import annotations
 
-import csv
-import tempfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from flyball_analytics.fromframe import as_file, frame_columns
 from flyball_analytics.labels import Incident, Labels
 from flyball_analytics.score import median, rate_per_week
 from flyball_analytics.thresholds.analysis import Analysis
@@ -24,19 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Frame(Protocol):
-    """What is asked of a frame: its column names, and a column by name."""
-
-    @property
-    def columns(self) -> Iterable[Any]:
-        """Names of the columns."""
-
-    def __getitem__(self, key: str, /) -> Any:
-        """Return one column."""
-
-
 def metrics_of_frame(
-    frame: Frame,
+    frame: Any,
     *,
     target: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -55,25 +41,12 @@ def metrics_of_frame(
     Raises:
         SeriesError: If the frame cannot give a metric; it is called `frame`.
     """
-    names = [str(name) for name in frame.columns]
-    cells = [_cells(frame[name]) for name in names]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{target or 'frame'}.csv"
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            writer.writerows(zip(*cells, strict=True))
+    with as_file(frame, name=target or "frame") as path:
         found = read_metrics(path, target=target, columns=columns, period_s=period_s, delay_s=delay_s)
     return [metric._replace(path="frame") for metric in found]
 
 
-def _cells(column: Any) -> list[str]:
-    """Return a column as text; missing values (None, NaN, NaT) are empty cells."""
-    values = column.to_list() if hasattr(column, "to_list") else list(column)
-    return ["" if value is None or value != value else str(value) for value in values]
-
-
-def labels_of_frame(incidents: Frame, *, target: str | None = None, probation: int = 0) -> Labels:
+def labels_of_frame(incidents: Any, *, target: str | None = None, probation: int = 0) -> Labels:
     """Return labels from a frame with columns start and end (and target); times without a zone are UTC.
 
     Args:
@@ -83,9 +56,9 @@ def labels_of_frame(incidents: Frame, *, target: str | None = None, probation: i
     """
     from flyball_analytics.moments import parse_moment
 
-    names = [str(name) for name in incidents.columns]
-    starts, ends = _cells(incidents["start"]), _cells(incidents["end"])
-    whose = _cells(incidents["target"]) if "target" in names else [target or ""] * len(starts)
+    columns = dict(frame_columns(incidents))
+    starts, ends = columns["start"], columns["end"]
+    whose = columns.get("target", [target or ""] * len(starts))
     found = []
     for start, end, name in zip(starts, ends, whose, strict=True):
         if target is None or name == target:

@@ -210,14 +210,17 @@ class DynamoCircuits:
         # Deletion is lazy: an item past its physical expiry counts as deleted, or a state
         # that began anew after it could not publish until its version caught up.
         dead_there = "#expires < :stamp"
+        # A version that is no number is not ours: nobody could ever write over it otherwise.
+        foreign_there = "NOT attribute_type(#version, :number)"
         standing = put_if(
             self._client,
             self._table,
             key,
             item,
-            condition=f"{nothing_there} OR {older_there} OR {dead_there}",
+            condition=f"{nothing_there} OR {foreign_there} OR {older_there} OR {dead_there}",
             names={"#version": "version", "#expires": "expires"},
             values={
+                ":number": {"S": "N"},
                 ":version": number(circuit.version, field="version"),
                 ":stamp": number(circuit.stamp, field="stamp"),
             },

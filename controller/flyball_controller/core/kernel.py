@@ -157,7 +157,7 @@ def minutes_floor_quanta(profile: tuple[int, ...]) -> int:
 def minutes_covered(start_s: float, period_s: float) -> tuple[int, int]:
     """Return the first minute that a window visits, and how many; over 5 min it says nothing of minutes.
 
-    >>> minutes_covered(120.0, 180.0), minutes_covered(130.0, 20.0), minutes_covered(120.0, 20.0)
+    >>> minutes_covered(120.0, 180.0), minutes_covered(140.0, 20.0), minutes_covered(120.0, 20.0)
     ((2, 3), (2, 0), (2, 1))
     """
     first = slot_of(start_s, 60.0)

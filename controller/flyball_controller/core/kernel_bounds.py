@@ -36,7 +36,7 @@ def wilson_bounds(failures: float, requests: float, z: float, dispersion: float 
         dispersion: Variance over that of independent failures, >= 1.
 
     >>> [round(b, 3) for b in wilson_bounds(3, 12, z=2.33)]
-    [0.071, 0.592]
+    [0.074, 0.582]
     >>> wilson_bounds(0, 0, z=2.33)
     (0.0, 1.0)
     """

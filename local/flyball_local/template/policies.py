@@ -102,7 +102,8 @@ def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
 def _met(condition: tuple[str, str, tuple[str, ...]], context: Mapping[str, tuple[str, ...]]) -> bool:
     operator, key, wanted = condition
     given = context.get(key, ())
-    like = operator.removeprefix(_SET) in ("StringLike", "ArnLike", "ArnEquals")  # IAM: ArnEquals and ArnLike are the same
+    # IAM: ArnEquals and ArnLike are the same.
+    like = operator.removeprefix(_SET) in ("StringLike", "ArnLike", "ArnEquals")
     fits = [any(_fits(w, value) if like else w == value for w in wanted) for value in given]
     if operator.startswith(_SET):
         return all(fits)

@@ -120,3 +120,11 @@ def test_a_half_configured_publisher_is_an_error(missing: str):
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({name: value for name, value in IDS.items() if name != missing})
     assert caught.value.field == missing
+
+
+@pytest.mark.parametrize("value", ["acme health", "acme.", "1st", "acme:health"])
+def test_a_package_of_callables_must_be_named_as_python_names_it(value):
+    """A misspelt one would break every check that calls it, one by one."""
+    with pytest.raises(SettingsError, match="must be names of Python packages") as refused:
+        Settings.from_env({"FLYBALL_PROBE_MODULES": value})
+    assert refused.value.field == "FLYBALL_PROBE_MODULES"

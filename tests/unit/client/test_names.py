@@ -18,9 +18,9 @@ from flyball.guard import target
 from flyball.names import is_target_name, name_problem
 from flyball.records import TARGET_NAME_PATTERN
 from flyball_controller.core.errors import PolicyError
+from flyball_controller.overrides import InvalidOverrideError, read_override
 from flyball_controller.policy_file import parse_policy
 from flyball_controller.policy_set import load_compiled
-from flyball_handlers.holds import InvalidOverrideError, read_override
 from flyball_handlers.origins import ALARM_TARGETS, Origins
 from unit.client.support import circuit
 

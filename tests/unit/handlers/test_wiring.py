@@ -13,13 +13,13 @@ import pytest
 
 from flyball.contract import DEFAULT_PARAMS, ContractError
 from flyball.errors import SettingsError
+from flyball_controller.absent import NoPublisher
 from flyball_controller.aws.appconfig import AppConfigPublisher
 from flyball_controller.aws.powertools import PowertoolsCircuits
 from flyball_controller.aws.publish_plan import Limits
 from flyball_controller.core.errors import PolicyError
 from flyball_handlers import validator, wiring
 from flyball_handlers.origins import Origins
-from flyball_controller.absent import NoPublisher
 from flyball_handlers.telemetry import Telemetry
 
 from .conftest import World
