@@ -1,0 +1,259 @@
+"""The quiet path of the step over columns: plain functions on arrays, compiled by fastreplay_jit.py.
+
+What happens in a quiet window (nominal before and after, one whole window, nothing
+over a threshold) is little: pool, compare, learn, count. `advance` does that for one
+window after the other, with the arithmetic of flyball_controller.core.kernel, and
+stops in front of the first window that could be anything else. It decides nothing:
+that window is stepped by `step` itself.
+
+Containers that the core rebuilds are changed in place here, and two answers are kept
+that the core works out anew each time: the medians of the minutes and the season of
+the running hour. Both are pure functions of the profiles, renewed where those change.
+
+Every function also runs uncompiled; the tests do that on short histories.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from flyball_analytics.fastreplay_learning import LevelNow, rare, taught, visit_minutes, watched
+from flyball_controller.core.evidence import RING_LENGTH_MAX
+from flyball_controller.core.kernel import (
+    HOURS,
+    MINUTES,
+    QUANTA,
+    confidence_of,
+    expected_of,
+    hour_quanta,
+    level_of,
+    slot_of,
+)
+from flyball_controller.core.kernel_bounds import is_calm, is_clean, is_surely_under
+from flyball_controller.core.regime import CLEAN_REQUESTS
+from flyball_controller.core.threshold import Trips, trips_for
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    # Arrays stand where the kernel says tuples, and Params where it says Policy: the same
+    # fields, other types. What they hold is said in fastreplay_memory.py.
+    Columns: TypeAlias = Any
+    Memory: TypeAlias = Any
+    Params: TypeAlias = Any
+    Floats: TypeAlias = Any
+
+RING = RING_LENGTH_MAX + 1  # one place more than is remembered: the newest window is written before it counts
+DATA_LOW, BETWEEN, CLEAN = 0, 1, 2  # what a quiet window is counted as
+
+
+class Pooled(NamedTuple):
+    """Sums over the newest windows, as the verdict needs them."""
+
+    span_s: float
+    requests: int
+    failures: int
+    timeouts: int
+
+
+def advance(columns: Columns, first: int, last: int, memory: Memory, params: Params) -> int:
+    """Run the quiet windows from `first` on; return the first row, at most `last`, that is left to `step`."""
+    values = memory.level
+    level = LevelNow(
+        values[0], values[1], values[2], values[3], values[4],
+        values[5], values[6], values[7], values[8], values[9],
+    )  # fmt: skip
+    memory.hour_cached[0] = -1.0
+    row = first
+    while row < last and columns.sound[row] != 0:
+        before = row
+        row, level = window(columns, row, level, memory, params)
+        if row == before:
+            break
+    values[0], values[1], values[2] = level.failures_ew, level.requests_ew, level.spread
+    values[3], values[4], values[5] = level.dispersion, level.latency_ms, level.proven_per_s
+    values[6], values[7] = level.learned_s, level.typical_ms
+    return row
+
+
+def window(
+    columns: Columns, row: int, level: LevelNow, memory: Memory, params: Params
+) -> tuple[int, LevelNow]:
+    """Return the next row and the level after a quiet window; otherwise the same row, nothing changed."""
+    mask = columns.mask
+    start_s, period_s = columns.start_s[row & mask[0]], columns.window_s[row & mask[1]]
+    at_s = columns.arrived_s[row & mask[2]]
+    requests = columns.requests[row & mask[5]]
+    timeouts = columns.timeouts[row & mask[6]]
+    failures = timeouts + columns.errors_fast[row & mask[7]] + columns.throttles[row & mask[8]]
+    age_s = at_s - start_s - period_s
+    late = start_s <= memory.times[0] or at_s < memory.times[4]
+    if late or (age_s > params.act_within_s and age_s > 2.0 * period_s):
+        return row, level
+    ratio = failures / requests
+    place = put_window(columns, row, start_s, period_s, requests, timeouts, memory)
+    pool, wide, kept = pools(memory, place, start_s, period_s, requests, failures, timeouts, level, params)
+    mean = level_of(level.failures_ew, level.requests_ew, level.chronic)
+    minute = slot_of(start_s, 60.0) % MINUTES
+    by_minute = minute_ratio(memory.medians, minute)
+    by_hour = hour_ratio(memory, slot_of(start_s, 3600.0) % HOURS, params.profile_visits_min)
+    expected = expected_of(mean, by_minute, level.minute_floor, by_hour, params.profile_visits_min)
+    trust = confidence_of(level.learned_s, params.confidence_full_s)
+    trips = trips_for(params, expected, level.spread, trust)
+    if not stays_quiet(pool, trips, level.dispersion, params):
+        return row, level
+    kind = DATA_LOW
+    clean = is_clean(
+        wide.failures, wide.requests, wide.span_s, trips.reset, trips.reset_point, level.dispersion, params
+    )
+    if pool.requests >= params.min_requests:
+        kind = CLEAN if clean else BETWEEN
+    memory.ring_at[0], memory.ring_at[1] = place, kept
+    keep_books(memory, start_s, at_s, kind, clean, params)
+    rare(memory.rarity, failures, requests, ratio, period_s, trips.normal, level.dispersion, params)
+    watched(memory, start_s, failures, requests, by_minute, level, params)
+    visit_minutes(memory, start_s, period_s, ratio)
+    level = LevelNow(
+        level.failures_ew,
+        level.requests_ew,
+        level.spread,
+        level.dispersion,
+        level.latency_ms,
+        level.proven_per_s,
+        level.learned_s,
+        level.typical_ms,
+        memory.level[8],
+        memory.level[9],
+    )
+    if failures >= params.min_errors and failures > trips.retry * requests:
+        return row + 1, level  # over the trip: only seasons learn
+    return row + 1, taught(columns, row, level, ratio, requests, period_s, memory, params)
+
+
+def put_window(
+    columns: Columns, row: int, start_s: float, period_s: float, requests: int, timeouts: int, memory: Memory
+) -> int:
+    """Write the window into the free place of the ring and return the place; it counts only later."""
+    mask = columns.mask
+    place: int = (memory.ring_at[0] + 1) % RING
+    times, counts = memory.ring_times, memory.ring_counts
+    times[place, 0], times[place, 1] = start_s, period_s
+    counts[place, 0], counts[place, 1] = requests, timeouts
+    counts[place, 2] = columns.errors_fast[row & mask[7]]
+    counts[place, 3] = columns.throttles[row & mask[8]]
+    counts[place, 4] = columns.attempts[row & mask[9]]
+    counts[place, 5] = columns.request_failures[row & mask[10]]
+    counts[place, 6] = columns.short_circuited[row & mask[11]]
+    return place
+
+
+def pools(
+    memory: Memory,
+    place: int,
+    start_s: float,
+    period_s: float,
+    requests: int,
+    failures: int,
+    timeouts: int,
+    level: LevelNow,
+    params: Params,
+) -> tuple[Pooled, Pooled, int]:
+    """Return the pool to act on, the one to call it clean, and how many windows are kept."""
+    enough = params.min_requests
+    keep = int(CLEAN_REQUESTS * level.dispersion)
+    if enough > keep:
+        keep = enough
+    if requests >= keep and start_s >= memory.times[5]:
+        one = Pooled(period_s, requests, failures, timeouts)  # a busy target: this window says it all
+        return one, one, 1
+    span_s = params.pool_s_max
+    if period_s > span_s:
+        span_s = period_s
+    length = memory.ring_at[1] + 1
+    kept = windows_kept(memory, place, length, keep, params.pool_s_max)
+    pool = pool_back(memory, place, kept, enough, span_s)
+    return pool, pool_back(memory, place, kept, keep, span_s), kept
+
+
+def windows_kept(memory: Memory, place: int, length: int, keep: int, span_s_max: float) -> int:
+    """Return how many of the newest windows are remembered, as `push_window` does."""
+    times, counts = memory.ring_times, memory.ring_counts
+    kept, requests, span_s = 1, counts[place, 0], times[place, 1]
+    while kept < length:
+        older = (place - kept) % RING
+        if requests >= keep or span_s + times[older, 1] > span_s_max or kept >= RING_LENGTH_MAX:
+            break
+        kept += 1
+        requests += counts[older, 0]
+        span_s += times[older, 1]
+    return kept
+
+
+def pool_back(memory: Memory, place: int, kept: int, enough: int, span_s_max: float) -> Pooled:
+    """Return the sums over the newest windows, as `pool_windows` does."""
+    times, counts = memory.ring_times, memory.ring_counts
+    span_s = 0.0
+    requests, failures, timeouts = 0, 0, 0
+    for back in range(kept):
+        at = (place - back) % RING
+        late = times[at, 0] < memory.times[5]
+        if late or requests >= enough or span_s + times[at, 1] > span_s_max:
+            break
+        span_s += times[at, 1]
+        requests += counts[at, 0]
+        timeouts += counts[at, 1]
+        failures += counts[at, 1] + counts[at, 2] + counts[at, 3]
+    return Pooled(span_s, requests, failures, timeouts)
+
+
+def minute_ratio(medians: Floats, minute: int) -> float:
+    """Return the seasonal ratio of a minute of the hour, widened by one minute each side."""
+    best: float = medians[minute]
+    earlier = medians[minute - 1 if minute > 0 else MINUTES - 1]
+    later = medians[minute + 1 if minute < MINUTES - 1 else 0]
+    if earlier > best:
+        best = earlier
+    if later > best:
+        best = later
+    return best
+
+
+def hour_ratio(memory: Memory, hour: int, visits_min: int) -> float:
+    """Return the seasonal ratio of an hour of the week; kept while it lasts."""
+    cached = memory.hour_cached
+    if cached[0] != hour:
+        found = hour_quanta(memory.hour, memory.hour_before, memory.hour_visits, hour, visits_min)
+        cached[0], cached[1] = hour, found / QUANTA
+    season: float = cached[1]
+    return season
+
+
+def stays_quiet(pool: Pooled, trips: Trips, dispersion: float, params: Params) -> bool:
+    """Return whether neither the regimes nor the law can find anything in the pooled windows."""
+    if not is_calm(
+        pool.failures, pool.timeouts, pool.requests, trips.retry, trips.timeout, dispersion, params
+    ):
+        return False
+    if not params.is_ladder or pool.requests < params.min_requests or pool.failures < params.min_errors:
+        return True
+    # The ladder looks at its thresholds itself, z_open >= z_act: what is under one bound is under the other.
+    lesser = trips.retry
+    if trips.open < lesser:
+        lesser = trips.open
+    spread = dispersion if params.z_act > 0.0 else 1.0
+    return is_surely_under(pool.failures, pool.requests, lesser, params.z_act, spread)
+
+
+def keep_books(memory: Memory, start_s: float, at_s: float, kind: int, clean: bool, params: Params) -> None:
+    """Count the window, and set what every accepted window sets."""
+    times, law = memory.times, memory.law
+    memory.counted[kind] += 1
+    times[0], times[1], times[2] = start_s, at_s, at_s
+    times[3] = at_s + params.valid_for_s
+    if clean:
+        law[0], law[1], law[3] = 0, law[1] + 1, 0
+    else:
+        law[1] = 0
+    if times[5] >= 0.0 and at_s - times[5] > params.quiet_s:
+        law[2] = 1
+    law[4] += 1
