@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := client controller handlers analytics local tests benchmarks tools infra
-.PHONY: help setup demo test lint types contracts unit scenarios bench package infra format clean
+.PHONY: help setup demo test lint types contracts unit scenarios bench package infra format clean reliability
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,6 +27,10 @@ contracts: setup
 
 unit: setup
 	@$(BIN)/pytest -n 2 --cov --cov-report=term $(PYTEST)
+
+reliability: setup  ## long runs: the simulation of faults and the model of the protocol, with their tables
+	@$(BIN)/python tools/reliability.py simulate $(if $(SIMULATE),$(SIMULATE),--schedules 40000)
+	@$(BIN)/python tools/reliability.py model --size long
 
 scenarios: setup  ## check every scenario's expectations on all its seeds
 	@$(BIN)/flyball test scenarios $(SCENARIOS)
