@@ -48,7 +48,7 @@ cli = FlyballGroup(
         ),
         "explain": (
             "flyball_analytics.cli.explain:explain",
-            "Say what a reason or exit code means and what to do.",
+            "Say what a reason, exit code or hazard means.",
         ),
         "init": (
             "flyball_analytics.cli.init:init",

@@ -1,4 +1,4 @@
-"""`flyball explain`: what a reason or an exit code means."""
+"""`flyball explain`: what a reason, an exit code or a hazard means."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from flyball_analytics.wording import WORDS
 from flyball_controller.core.model import Reason
 
 
-@click.command(short_help="Say what a reason or exit code means and what to do.")
+@click.command(short_help="Say what a reason, exit code or hazard means.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
-    """Say what a reason or exit code means and what to do.
+    """Say what a reason, exit code or hazard means.
 
-    CODE is a reason as it stands in the journal, by name or by number, or an exit
-    code written as exit-2. Without CODE all of them are listed. Nothing is read and
+    CODE is a reason as it stands in the journal, by name or by number, an exit code
+    written as exit-2, or a hazard of `flyball assess`. Without CODE reasons and exit
+    codes are listed. Nothing is read and
     nothing is changed.
 
     \b
@@ -36,9 +37,15 @@ def explain(code: str | None) -> None:
         return
     names = {reason.name: reason for reason in Reason} | {str(reason.value): reason for reason in Reason}
     if word not in names:
-        known = [*names, *(f"EXIT_{e.value}" for e in ExitCode)]
+        from flyball_analytics.assess.hazards import ABOUT  # reads the map's records: only if asked for
+
+        hazards = {kind.value.upper().replace("-", "_"): kind for kind in ABOUT}
+        if word in hazards:
+            click.echo(f"hazard {hazards[word]}, found by flyball assess\n  {ABOUT[hazards[word]]}")
+            return
+        known = [*names, *(f"EXIT_{e.value}" for e in ExitCode), *hazards]
         raise InvalidError(
-            f'there is no reason or exit code "{code}"{did_you_mean(word, known)}; '
+            f'there is no reason or exit code "{code}", and no hazard{did_you_mean(word, known)}; '
             "`flyball explain` lists all",
         )
     reason = names[word]

@@ -1,0 +1,1 @@
+"""What a map of integrations means: checklist, advice, hazards, money, order of work, first policy."""
