@@ -42,7 +42,7 @@ class DaskExecutor:
             n_workers=workers,
             threads_per_worker=1,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port: another cluster may be running
         )
         return cls(distributed.Client(cluster), cluster, ships=False)
 

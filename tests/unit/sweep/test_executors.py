@@ -78,7 +78,7 @@ def test_a_running_cluster_is_reached_by_its_address_and_is_sent_the_inputs(task
 
     inline = results(new_executor("inline"), tasks)
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as cluster:
         executor = new_executor(cluster.scheduler_address)
         assert executor.ships
