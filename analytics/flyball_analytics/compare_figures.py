@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from flyball_analytics.fastreplay import Engine, Noted, run
 from flyball_analytics.labels import Incident, Labels
-from flyball_analytics.replay import CALM, is_gated, is_restricted, widens
+from flyball_analytics.replay import is_gated, step_of
 from flyball_analytics.score import Step, score_steps
 from flyball_analytics.series import Series
 from flyball_analytics.thresholds.firings import JOIN_S
@@ -109,26 +109,19 @@ def acted_windows(series: Series, policy: Policy, *, engine: Engine = Engine.AUT
             quiet = Step(seen.start_s, seen.arrived_s, seen.period_s, False, False, False, False, False)
             found.append(Acted(quiet, 0.0, False))
         else:
-            found.append(_acted(one, nominal))
-    found.sort(key=lambda acted: acted.step.start_s)
+            found.append(acted(one, nominal))
+    found.sort(key=lambda window: window.step.start_s)
     return found
 
 
-def _acted(noted: Noted, nominal: Setpoint) -> Acted:
-    seen, decision, before = noted.observation, noted.decision, noted.before
-    applied = decision.applied
-    judged = Step(
-        seen.start_s,
-        decision.at_s,
-        seen.period_s,
-        decision.changed and decision.urgent,
-        widens(before, applied, nominal),
-        is_gated(applied) and not is_gated(before),
-        is_restricted(applied, nominal),
-        decision.regime not in CALM,
+def acted(noted: Noted, nominal: Setpoint) -> Acted:
+    """Return one window in which a decision was noted; `nominal` is the setpoint when all is well."""
+    applied = noted.decision.applied
+    return Acted(
+        step_of(noted.observation, noted.decision, noted.before, nominal),
+        1.0 - applied.probe_ratio if is_gated(applied) else 0.0,
+        noted.decision.changed,
     )
-    refused = 1.0 - applied.probe_ratio if is_gated(applied) else 0.0
-    return Acted(judged, refused, decision.changed)
 
 
 def figures_of(
@@ -144,7 +137,7 @@ def figures_of(
         acts: Whether the contender decides about traffic.
     """
     known = labels if labels is not None else NO_LABELS
-    steps = [acted.step for acted in windows]
+    steps = [window.step for window in windows]
     answers = score_steps(steps, known).incidents if known.incidents else ()
     period_s = steps[0].period_s if steps else 0.0
     seen = tuple(

@@ -1,4 +1,4 @@
-"""Fast replays of many histories, in one process or several, and as the windows that scoring needs.
+"""Fast replays of many histories, in one process or several.
 
 A shard is one history: it is loaded where it is replayed, and only what `keep` makes of
 its outcome comes back, so memory is that of one shard per process however long the
@@ -14,14 +14,10 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TypeVar
 
-from flyball_analytics.compare_figures import Acted
 from flyball_analytics.fastreplay import Engine, Outcome, run
 from flyball_analytics.fastreplay_columns import History
-from flyball_analytics.replay import Replayed, is_gated, scoring_step
-from flyball_analytics.score import Step
 from flyball_analytics.series import Series
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.state import nominal_setpoint
 
 Kept = TypeVar("Kept")
 
@@ -64,27 +60,3 @@ def _one(
     engine: Engine,
 ) -> Kept:
     return keep(run(load(name), policy, engine=engine))
-
-
-def acted_windows(series: Series, policy: Policy, *, engine: Engine = Engine.AUTO) -> list[Acted]:
-    """Return what `compare_figures.acted_windows` returns, with the quiet windows run compiled.
-
-    Oldest window first; looks and flagged rows show nothing and are left out.
-    """
-    nominal = nominal_setpoint(policy)
-    noted = {note.row: note for note in run(series, policy, engine=engine).noted if not note.look}
-    found: list[Acted] = []
-    for row, seen in enumerate(series.observations):
-        note = noted.get(row)
-        if note is None:
-            step = Step(seen.start_s, seen.arrived_s, seen.period_s, False, False, False, False, False)
-            found.append(Acted(step, 0.0, False))
-            continue
-        applied = note.decision.applied
-        replayed = Replayed(note.observation, note.decision, note.before, b"", b"", False, False)
-        judged = scoring_step(replayed, nominal)
-        if judged is not None:  # flagged rows are always noted
-            refused = 1.0 - applied.probe_ratio if is_gated(applied) else 0.0
-            found.append(Acted(judged, refused, note.decision.changed))
-    found.sort(key=lambda acted: acted.step.start_s)
-    return found

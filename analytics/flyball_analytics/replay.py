@@ -131,14 +131,18 @@ def scoring_step(replayed: Replayed, nominal: Setpoint) -> Step | None:
     """Return what scoring needs of one row; None for looks and flagged rows, which show nothing."""
     if replayed.look or replayed.observation.quality == Quality.INVALID:
         return None
-    decision = replayed.decision
+    return step_of(replayed.observation, replayed.decision, replayed.before, nominal)
+
+
+def step_of(seen: Observation, decision: Decision, before: Setpoint, nominal: Setpoint) -> Step:
+    """Return what scoring needs of one decision; `before` is the setpoint in force until then."""
     return Step(
-        start_s=replayed.observation.start_s,
+        start_s=seen.start_s,
         at_s=decision.at_s,
-        period_s=replayed.observation.period_s,
+        period_s=seen.period_s,
         tightened=decision.changed and decision.urgent,
-        widened=widens(replayed.before, decision.applied, nominal),
-        opened=is_gated(decision.applied) and not is_gated(replayed.before),
+        widened=widens(before, decision.applied, nominal),
+        opened=is_gated(decision.applied) and not is_gated(before),
         restricted=is_restricted(decision.applied, nominal),
         troubled=decision.regime not in CALM,
     )

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flyball_analytics import fastreplay
-from flyball_analytics.compare_figures import DAY_S, NO_LABELS, Day, Figures, Seen
+from flyball_analytics.compare_figures import DAY_S, NO_LABELS, Day, Figures, Seen, acted
 from flyball_analytics.fastreplay import COMPILE_FROM, Engine, Noted
 from flyball_analytics.labels import Labels
-from flyball_analytics.replay import CALM, is_gated, is_restricted, widens
 from flyball_analytics.score import Step, score_steps
 from flyball_analytics.series import Series
 from flyball_analytics.shards_input import Columns, series_of
@@ -105,17 +104,7 @@ def _figures(
     steps = []
     quiet_since_s = float("-inf")
     for one in told:
-        seen, decision = one.observation, one.decision
-        step = Step(
-            seen.start_s,
-            decision.at_s,
-            seen.period_s,
-            decision.changed and decision.urgent,
-            widens(one.before, decision.applied, nominal),
-            is_gated(decision.applied) and not is_gated(one.before),
-            is_restricted(decision.applied, nominal),
-            decision.regime not in CALM,
-        )
+        step, refused_ratio, changed = acted(one, nominal)
         onset = step.troubled and step.start_s - quiet_since_s > JOIN_S
         if step.troubled:
             quiet_since_s = step.start_s + step.period_s
@@ -123,12 +112,11 @@ def _figures(
             continue
         steps.append(step)
         key = int(step.start_s // DAY_S)
-        day = days[key]._replace(changes=days[key].changes + decision.changed)
+        day = days[key]._replace(changes=days[key].changes + changed)
         if ground.healthy[one.row]:
-            refused = 1.0 - decision.applied.probe_ratio if is_gated(decision.applied) else 0.0
             day = day._replace(
                 false_alarms=day.false_alarms + onset,
-                refused_s=day.refused_s + refused * step.period_s,
+                refused_s=day.refused_s + refused_ratio * step.period_s,
                 restricted_s=day.restricted_s + (step.period_s if step.restricted else 0.0),
             )
         days[key] = day
