@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from flyball_analytics.prices import PRICES
 from flyball_analytics.shards_figures import Part
 from flyball_analytics.sweep import Measured
 
 DAY_S = 86_400.0
 WEEK_S = 604_800.0
 MONTH_DAYS = 730.0 / 24.0  # as docs/reference/cost.md counts
-# AppConfig, per configuration received; docs/reference/cost.md has the table and its date.
-RECEIVED_USD = 0.0008
+RECEIVED_USD = PRICES["appconfig_received"].usd
 ENVIRONMENTS = 100  # warm execution environments per target, the example of docs/reference/cost.md
 
 Values = Mapping[str, float]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from flyball_analytics.cli.errors import ExitCode, FlyballError, InvalidError
-from flyball_analytics.cli.ingest_common import SCHEMA, add_gaps, common, needs_sim, summary, told
+from flyball_analytics.cli.ingest_common import SCHEMA, add_gaps, common, needs_sim, summary, time_range, told
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.clock import SystemClock
@@ -116,12 +116,7 @@ def _run(options: Options, clock: SystemClock) -> None:
     maps = _maps(options)
     now_s = clock.now_s()
     period_s = int(options.period_s)
-    to_s = min(now_s - options.delay_s, options.to_s if options.to_s is not None else now_s)
-    if options.from_s is not None and options.days is not None:
-        raise click.UsageError("give --from or --days, not both")
-    from_s = options.from_s if options.from_s is not None else to_s - (options.days or DAYS) * 86_400.0
-    if from_s >= to_s:
-        raise click.UsageError(f"--from {utc(from_s)} must be before the end {utc(to_s)}")
+    from_s, to_s = time_range(options, days=DAYS, now_s=now_s)
     request: dict[str, object] = {
         "maps": {target: [list(s) for s in sorted(m.sources())] for target, m in sorted(maps.items())},
         "delay_s": options.delay_s,
@@ -202,7 +197,7 @@ def _words(options: Options) -> str:
 
 def _show(planned: Plan, options: Options, *, stdout: bool) -> None:
     """Say what would be asked for and what it costs."""
-    from flyball_analytics.ingest.prices import AS_OF, REGION
+    from flyball_analytics.prices import AS_OF, REGION
 
     if options.form == "json" and stdout:
         document = {
@@ -210,7 +205,7 @@ def _show(planned: Plan, options: Options, *, stdout: bool) -> None:
             "calls": len(planned.chunks),
             "metrics": planned.metrics,
             "usd": round(planned.usd, 6),
-            "prices_as_of": AS_OF,
+            "prices_as_of": AS_OF[:7],
             "spans": [
                 {"period_s": c.span.period_s, "from": utc(c.span.start_s), "to": utc(c.span.end_s),
                  "targets": list(c.targets)}
@@ -227,7 +222,7 @@ def _show(planned: Plan, options: Options, *, stdout: bool) -> None:
         click.echo(f"{utc(a)} to {utc(b)} at {period_s} s", err=not stdout)
     click.echo(
         f"{len(planned.chunks)} calls, {planned.metrics} metrics requested: about ${planned.usd:.4f} "
-        f"(list price of {REGION}, {AS_OF})",
+        f"(list price of {REGION}, {AS_OF[:7]})",
         err=not stdout,
     )
 

@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.program import program_name
+from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 
 if TYPE_CHECKING:
@@ -54,6 +55,34 @@ def common(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+class Range(Protocol):
+    """The options of a source that is read for a time."""
+
+    @property
+    def from_s(self) -> float | None: ...
+    @property
+    def to_s(self) -> float | None: ...
+    @property
+    def days(self) -> float | None: ...
+    @property
+    def delay_s(self) -> float: ...
+
+
+def time_range(options: Range, *, days: float, now_s: float) -> tuple[float, float]:
+    """Return where to begin and end: what was asked for, up to what has arrived by now.
+
+    Raises:
+        click.UsageError: --from and --days contradict, or nothing lies between begin and end.
+    """
+    to_s = min(now_s - options.delay_s, options.to_s if options.to_s is not None else now_s)
+    if options.from_s is not None and options.days is not None:
+        raise click.UsageError("give --from or --days, not both")
+    from_s = options.from_s if options.from_s is not None else to_s - (options.days or days) * 86_400.0
+    if from_s >= to_s:
+        raise click.UsageError(f"--from {utc(from_s)} must be before the end {utc(to_s)}")
+    return from_s, to_s
 
 
 def told(sentence: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from flyball_analytics.cli.ingest_common import add_gaps, common, needs_sim, summary, told
+from flyball_analytics.cli.ingest_common import add_gaps, common, needs_sim, summary, time_range, told
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.clock import SystemClock
@@ -74,12 +74,7 @@ def _run(options: Options, clock: SystemClock) -> None:
     mapping = read_prometheus_map(options.mapping)
     fetch = prometheus.http_fetch(options.url, token=os.environ.get(TOKEN_VARIABLE, ""))
     now_s = clock.now_s()
-    to_s = min(now_s - options.delay_s, options.to_s if options.to_s is not None else now_s)
-    if options.from_s is not None and options.days is not None:
-        raise click.UsageError("give --from or --days, not both")
-    from_s = options.from_s if options.from_s is not None else to_s - (options.days or DAYS) * 86_400.0
-    if from_s >= to_s:
-        raise click.UsageError(f"--from {utc(from_s)} must be before the end {utc(to_s)}")
+    from_s, to_s = time_range(options, days=DAYS, now_s=now_s)
     if options.dry_run:
         fresh = prometheus.windows([], from_s=from_s, to_s=to_s, step_s=mapping.step_s)
         queries = len(fresh) * len(mapping.queries)

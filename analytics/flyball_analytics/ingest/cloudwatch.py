@@ -22,8 +22,8 @@ from flyball_analytics.ingest.block import MEASURED_BIT, Block, block_of
 from flyball_analytics.ingest.findings import FindingKind, Findings
 from flyball_analytics.ingest.manifest import Covered, Source, cover, uncovered
 from flyball_analytics.ingest.pace import Bucket, Refused, patiently
-from flyball_analytics.ingest.prices import GET_METRIC_DATA_USD
 from flyball_analytics.ingest.store import HistoryWriter, Rule
+from flyball_analytics.prices import PRICES
 from flyball_controller.aws.clients import CloudWatchClient
 from flyball_controller.aws.cloudwatch import POINTS_MAX, QUERIES_MAX, Answer, CloudWatchSensor
 from flyball_controller.aws.errors import RETRYABLE_CODES, error_code
@@ -35,6 +35,9 @@ from flyball_controller.ports import PortError
 # Metrics per second that are asked for unless told otherwise; the default quota of
 # GetMetricData is 50 calls a second, and one call here asks for about ten metrics.
 RATE_PER_S = 100.0
+# Per metric requested. Every query of every call counts, so that few queries over long
+# ranges cost less than many over short ones; the free tier does not cover them.
+GET_METRIC_DATA_USD = PRICES["metric_data"].usd
 # Late points may still change windows of the last hours (PutMetricData: 3 to 24 hours old
 # take up to 2 hours); a later run reads this much again and reports what was revised.
 SETTLE_S = 3 * 3_600.0

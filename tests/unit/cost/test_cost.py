@@ -12,7 +12,7 @@ from flyball_analytics.cli import cli
 from flyball_analytics.cost import Calls, Fleet, Saved, Stakes, bill, queries_per_target
 from flyball_analytics.cost_replay import counted
 from flyball_analytics.cost_text import bill_markdown, bill_text, sentences
-from flyball_analytics.ingest import prices as ingest_prices
+from flyball_analytics.ingest.cloudwatch import GET_METRIC_DATA_USD
 from flyball_analytics.moments import utc
 from flyball_analytics.prices import AS_OF, PRICES, prices
 from flyball_controller.policy_set import load_preset
@@ -168,7 +168,7 @@ def test_there_is_one_price_table():
     amounts = {name: PRICES[name].said.split()[0] for name in quoted}
     assert all(amount in flat for amount in amounts.values()), amounts
     assert f"{queries_per_target()} metrics x T" in text
-    assert prices()["metric_data"] == pytest.approx(ingest_prices.GET_METRIC_DATA_USD)
+    assert prices()["metric_data"] == pytest.approx(GET_METRIC_DATA_USD)
 
 
 @pytest.mark.parametrize("name", PRICES)
