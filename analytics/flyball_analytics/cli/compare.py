@@ -20,7 +20,8 @@ from flyball_analytics.cli.closed_loop import (
 from flyball_analytics.cli.errors import ExitCode, InconclusiveError, InvalidError
 from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
 from flyball_analytics.cli.progress import with_progress
-from flyball_analytics.cli.types import moment, pair, span
+from flyball_analytics.cli.row_options import row_options
+from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.compare import (
     CLOSED_MEASURES,
@@ -94,10 +95,7 @@ class Loaded(NamedTuple):
 @click.option("--margin", "margins", multiple=True, metavar="MEASURE=VALUE", help="What does not matter yet.")
 @click.option("--limit", "limits", multiple=True, metavar="MEASURE=VALUE", help="Most a candidate may have.")
 @click.option("--fail-if-worse", is_flag=True, help="End with 1 if a candidate is worse or mixed.")
-@click.option("--target", help="Name of the target, or whose rows to take if there is a target column.")
-@click.option("--column", "columns", type=pair, multiple=True, help="Which column carries a field.")
-@click.option("--period", "period_s", type=span, help="Length of a window; default: the commonest distance.")
-@click.option("--delay", "delay_s", type=span, help="How long after its end a window could be read.")
+@row_options
 @click.option("--now", "now_s", type=moment, help="What counts as now; later rows are impossible.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True

@@ -16,7 +16,8 @@ from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.histories import label_file, labels_of, metric_files
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
-from flyball_analytics.cli.types import moment, pair, span
+from flyball_analytics.cli.row_options import row_options
+from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.compare import Rules, compare
 from flyball_analytics.compare_figures import Figures, acted_windows, figures_of
@@ -74,10 +75,7 @@ class Asked(NamedTuple):
 @click.option(
     "--drawn", default=DRAWN, show_default=True, type=click.IntRange(0), help="Services drawn in full."
 )
-@click.option("--target", help="Name of the target, or whose rows to take if there is a target column.")
-@click.option("--column", "columns", type=pair, multiple=True, help="Which column carries a field.")
-@click.option("--period", "period_s", type=span, help="Length of a window; default: the commonest distance.")
-@click.option("--delay", "delay_s", type=span, help="How long after its end a window could be read.")
+@row_options
 @click.option("--now", "now_s", type=moment, help="What counts as now; later rows are impossible.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def report(

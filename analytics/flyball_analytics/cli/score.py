@@ -11,7 +11,7 @@ import click
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
 from flyball_analytics.cli.progress import with_progress
-from flyball_analytics.cli.types import pair, span
+from flyball_analytics.cli.row_options import row_options
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.detectors import OURS, UnknownDetector, detector_names, new_detector
@@ -66,10 +66,7 @@ class Request(NamedTuple):
 )
 @click.option("--metric", "names", multiple=True, type=click.Choice(METRICS), help="Only this metric.")
 @click.option("--threshold", type=float, help="A row of a table of scores fires from here on; default 1.")
-@click.option("--target", help="Name of the target, or whose rows to take if there is a target column.")
-@click.option("--column", "columns", type=pair, multiple=True, help="Which column carries a field.")
-@click.option("--period", "period_s", type=span, help="Length of a window; default: the commonest distance.")
-@click.option("--delay", "delay_s", type=span, help="How long after its end a window could be read.")
+@row_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def score(
     files: tuple[Path, ...],

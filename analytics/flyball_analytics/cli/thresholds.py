@@ -15,7 +15,8 @@ from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
-from flyball_analytics.cli.types import moment, pair, span
+from flyball_analytics.cli.row_options import row_options
+from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.labels import Labels
 from flyball_analytics.thresholds.analysis import RUNS, Analysis, analyse_by_run, anything_said
@@ -49,10 +50,7 @@ class Request(NamedTuple):
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it: FILE.svg or FILE.png."
 )
-@click.option("--target", help="Name of the target, or whose rows to take if there is a target column.")
-@click.option("--column", "columns", type=pair, multiple=True, help="Which column carries a field.")
-@click.option("--period", "period_s", type=span, help="Length of a window; default: the commonest distance.")
-@click.option("--delay", "delay_s", type=span, help="How long after its end a window could be read.")
+@row_options
 @click.option("--from", "from_s", type=moment, help="Leave out windows that start before.")
 @click.option("--to", "to_s", type=moment, help="Leave out windows that start at or after.")
 @click.option("--now", "now_s", type=moment, help="What counts as now; later rows are impossible.")
