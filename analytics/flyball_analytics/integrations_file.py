@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from flyball.names import name_problem
 from flyball_analytics.integrations import Call, Function, IntegrationMap, Target
 from flyball_analytics.problems import did_you_mean
+from flyball_controller.yaml_lines import Lines, YamlError, read_mapping
 
 FILE_BYTES_MAX = 4_000_000  # a thousand functions with every field take about one
 TOLD_MAX = 20
@@ -53,25 +53,10 @@ def parse_integrations(data: bytes, *, where: str) -> IntegrationMap:
     flyball_analytics.integrations_file.IntegrationsError: i.yaml:1: functions is missing; Functions by name.
     i.yaml:2: unknown key 'functons' (did you mean "functions"?)
     """
-    import yaml
-
-    if len(data) > FILE_BYTES_MAX:
-        raise IntegrationsError((f"{where}: {len(data)} bytes; a map has at most {FILE_BYTES_MAX}",))
     try:
-        text = data.decode("utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        detail = getattr(error, "problem", None) or error
-        raise IntegrationsError((f"{where}{line}: is not YAML: {detail}",)) from error
-    lines = _Lines(where)
-    lines.walk(node, ())
-    if lines.repeated:
-        raise IntegrationsError(tuple(lines.repeated))
-    if not isinstance(plain, dict):
-        raise IntegrationsError((f"{where}:1: must be a mapping that begins with 'version: 1'",))
+        plain, lines = read_mapping(data, where=where, kind="a map", bytes_max=FILE_BYTES_MAX)
+    except YamlError as error:
+        raise IntegrationsError(error.problems) from error
     try:
         read = IntegrationMap.model_validate(plain)
     except ValidationError as error:
@@ -82,42 +67,7 @@ def parse_integrations(data: bytes, *, where: str) -> IntegrationMap:
     return read
 
 
-class _Lines:
-    """Where each key of a composed YAML tree stands, and which stand twice."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-        self._lines: dict[tuple[str, ...], int] = {}
-        self.repeated: list[str] = []
-
-    def walk(self, node: Any, path: tuple[str, ...]) -> None:
-        """Note every key under `node`."""
-        kind = getattr(node, "id", "")
-        if kind == "sequence":
-            for index, entry in enumerate(node.value):
-                self._lines[*path, str(index)] = entry.start_mark.line + 1
-                self.walk(entry, (*path, str(index)))
-        elif kind == "mapping":
-            for key, value in node.value:
-                here, line = (*path, str(key.value)), key.start_mark.line + 1
-                if here in self._lines:
-                    first = self._lines[here]
-                    self.repeated.append(
-                        f"{self._where}:{line}: {'.'.join(here)} stands twice (first on line {first}); "
-                        "remove one"
-                    )
-                self._lines[here] = line
-                self.walk(value, here)
-
-    def at(self, path: tuple[str, ...]) -> str:
-        """Return 'file:line' of the nearest known ancestor of a path."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._lines:
-                return f"{self._where}:{self._lines[path[:length]]}"
-        return f"{self._where}:1"
-
-
-def _problems(error: ValidationError, lines: _Lines) -> tuple[str, ...]:
+def _problems(error: ValidationError, lines: Lines) -> tuple[str, ...]:
     """Return one line for each field that is wrong; a field with several allowed forms is told once."""
     told: dict[tuple[str, ...], str] = {}
     for item in error.errors():
@@ -138,7 +88,7 @@ def _problems(error: ValidationError, lines: _Lines) -> tuple[str, ...]:
             if key in told:
                 previous = told[key].split(": ", 1)[1]
                 text = previous.replace("; ", f", or {said.removeprefix('should ')}; ", 1)
-        told[key] = f"{lines.at(path)}: {text}"
+        told[key] = f"{lines.at(*path)}: {text}"
     return tuple(sorted(told.values(), key=_line_of))
 
 
@@ -160,21 +110,21 @@ def _model_at(path: tuple[str, ...]) -> tuple[type[BaseModel] | None, int]:
     return IntegrationMap, 0
 
 
-def _names(read: IntegrationMap, lines: _Lines) -> list[str]:
+def _names(read: IntegrationMap, lines: Lines) -> list[str]:
     """Return what is wrong with names, and calls of targets that are not listed."""
     wrong = []
     for target in read.targets:
         problem = name_problem(target)
         if problem:
-            wrong.append(f"{lines.at(('targets', target))}: the target {problem}")
+            wrong.append(f"{lines.at('targets', target)}: the target {problem}")
     for name, function in read.functions.items():
         if not (name.isprintable() and 0 < len(name) <= FUNCTION_NAME_MAX):
             wrong.append(
-                f"{lines.at(('functions', name))}: the function {name!r} must have 1 to "
+                f"{lines.at('functions', name)}: the function {name!r} must have 1 to "
                 f"{FUNCTION_NAME_MAX} printable characters, as AWS_LAMBDA_FUNCTION_NAME gives them"
             )
         wrong += [
-            f"{lines.at(('functions', name, 'calls', called))}: {name} calls {called!r}, which is "
+            f"{lines.at('functions', name, 'calls', called)}: {name} calls {called!r}, which is "
             f"not under targets{did_you_mean(called, read.targets)}; add it there"
             for called in function.calls or {}
             if called not in read.targets

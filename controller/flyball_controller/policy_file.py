@@ -37,6 +37,7 @@ from flyball_controller.policy_set import (
     load_preset,
 )
 from flyball_controller.probes import checks_from_section
+from flyball_controller.yaml_lines import Lines, YamlError, read_mapping
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -181,57 +182,14 @@ def parse_policy(data: bytes, *, where: str) -> PolicySet:
     Raises:
         PolicyError: As `load_policy`.
     """
-    import yaml
-
-    if len(data) > FILE_BYTES_MAX:
-        raise PolicyError(f"{where}: {len(data)} bytes; a policy has at most {FILE_BYTES_MAX}", field="")
     try:
-        text = data.decode("utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        detail = getattr(error, "problem", None) or error
-        raise PolicyError(f"{where}{line}: is not YAML: {detail}", field="") from error
-    lines = _Lines(node, where)
-    if not isinstance(plain, dict):
-        raise PolicyError(f"{where}:1: must be a mapping that begins with 'version: 1'", field="")
+        plain, lines = read_mapping(data, where=where, kind="a policy", bytes_max=FILE_BYTES_MAX)
+    except YamlError as error:
+        raise PolicyError(error.problems[0], field=".".join(error.path)) from error
     return _build(plain, lines, name=Path(where).stem)
 
 
-class _Lines:
-    """Finds the line of a key, and the first duplicate key, in a composed YAML tree."""
-
-    def __init__(self, node: Any, where: str) -> None:
-        self._lines: dict[tuple[str, ...], int] = {}
-        self._where = where
-        self._walk(node, ())
-
-    def _walk(self, node: Any, path: tuple[str, ...]) -> None:
-        if getattr(node, "id", "") != "mapping":
-            return
-        for key, value in node.value:
-            here = (*path, str(key.value))
-            line = key.start_mark.line + 1
-            if here in self._lines:
-                raise PolicyError(
-                    f"{self._where}:{line}: {'.'.join(here)} stands twice "
-                    f"(first on line {self._lines[here]}); remove one",
-                    field=".".join(here),
-                )
-            self._lines[here] = line
-            self._walk(value, here)
-
-    def at(self, *path: str) -> str:
-        """Return 'file:line' of the nearest known ancestor of a path."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._lines:
-                return f"{self._where}:{self._lines[path[:length]]}"
-        return f"{self._where}:1"
-
-
-def _build(plain: Mapping[object, object], lines: _Lines, *, name: str) -> PolicySet:
+def _build(plain: Mapping[object, object], lines: Lines, *, name: str) -> PolicySet:
     for key in plain:
         if key not in TOP_KEYS:
             raise PolicyError(
@@ -285,7 +243,7 @@ def _build(plain: Mapping[object, object], lines: _Lines, *, name: str) -> Polic
     return PolicySet(default, targets, name, canaries or NO_CANARIES, probes or NO_PROBES)
 
 
-def _policy(fields: object, base: Policy, lines: _Lines, *path: str) -> Policy:
+def _policy(fields: object, base: Policy, lines: Lines, *path: str) -> Policy:
     """Return `base` changed by one section of the file."""
     from pydantic import ValidationError
 
@@ -348,7 +306,7 @@ def _model() -> type[BaseModel]:
 _MODEL: type[BaseModel] | None = None
 
 
-def _explain(error: ValidationError, lines: _Lines, path: tuple[str, ...]) -> PolicyError:
+def _explain(error: ValidationError, lines: Lines, path: tuple[str, ...]) -> PolicyError:
     """Return our error for the first thing that is wrong, with all of them counted."""
     problems = error.errors()
     first = problems[0]

@@ -110,3 +110,10 @@ def test_the_schema_accepts_what_the_reader_accepts_and_refuses_what_it_refuses(
     assert not list(validator.iter_errors(yaml.safe_load(CARELESS)))
     assert len(list(validator.iter_errors(yaml.safe_load(WRONG)))) >= 5
     assert json.dumps(schema)
+
+
+@pytest.mark.parametrize("text", [b"version: 1\nfunctions: &a [*a]", b"version: 1\nfunctions: &a {b: *a}"])
+def test_a_file_that_contains_itself_is_told_as_any_wrong_one(text):
+    """YAML allows it; walking it for its lines must end."""
+    with pytest.raises(IntegrationsError, match=r"i\.yaml:2: "):
+        parse_integrations(text, where="i.yaml")

@@ -93,6 +93,7 @@ def test_a_key_that_stands_twice_is_refused():
         ("version: [\n", "is not YAML"),
         ("version: 1\ndefaults: {law: pid}\n", "law='pid'"),
         ("a: &a [*a]\n", "unknown key 'a'"),
+        ("version: 1\ndefaults: &a {b: *a}\n", "unknown key 'b'"),
         ("\x00", "is not YAML"),
     ],
 )
