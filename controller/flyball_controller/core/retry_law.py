@@ -285,7 +285,8 @@ def _budget_demand(now: Moment, policy: Policy, *, lost_is_cheap: bool = False) 
 def _retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -> bool:
     """The budget covers the demand and has settled, yet more requests fail than independence leaves."""
     if (
-        law.applied.budget_ratio < COVERED * _budget_demand(now, policy)
+        law.regime != Regime.BROKEN  # the window in which it began mixes two ratios
+        or law.applied.budget_ratio < COVERED * _budget_demand(now, policy)
         or not now.settled
         or now.pool.request_failures < 0
     ):

@@ -353,3 +353,13 @@ def test_one_wild_early_window_does_not_make_a_target_unclean_for_ever():
     state, _ = run(stream)
     _, decisions = run(calm(3, 60), state=state)
     assert decisions[-1].regime == Regime.NOMINAL
+
+
+def test_the_window_in_which_it_begins_says_nothing_about_retries():
+    """A quarter of a minute at 50 %: 12 % of the minute, of which half failed for good as budgets ran out."""
+    state, _ = run(calm(0, 1440))
+    begun = window(1440, fast=70)._replace(request_failures=35)
+    state, decisions = run([begun], state=state)
+    assert decisions[0].regime == Regime.BROKEN
+    _, decisions = run([window(1441, fast=70)._replace(request_failures=70)], state=state)
+    assert decisions[0].regime == Regime.USELESS_RETRIES

@@ -145,7 +145,8 @@ def test_a_quiet_target_that_never_opened_gets_its_budget_back() -> None:
     state, _ = run([*calm(0, DEAD_FROM, requests=4), *outage])
     assert (state.law.applied.circuit, state.law.applied.budget_ratio) == (CircuitState.CLOSED, 0.0)
     after_s = outage[-1].arrived_s + 100.0 - state.law.changed_s
-    state, decision = step(state, row(state, after_s=after_s), POLICY)
+    assert state.law.hold_factor == 2  # the budget had been raised for it, in vain
+    state, decision = step(state, row(state, after_s=after_s, checks=6), POLICY)
     assert decision.applied == nominal_setpoint(POLICY)
 
 

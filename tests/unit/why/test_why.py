@@ -24,18 +24,18 @@ def other(seen: Observation, failures: int) -> bool:
     return there != step(LEARNED, seen, POLICY)[1].applied
 
 
-def test_the_nearest_count_on_each_side_is_named_and_nothing_nearer_changes_anything() -> None:
-    """Sixty of 600 time out: fewer would have done nothing; more would have stopped all retries."""
-    seen = window(0, timeouts=60)
+@pytest.mark.parametrize(("timeouts", "nearest"), [(60, 78), (80, 77)])
+def test_the_nearest_count_that_decides_otherwise_is_named(timeouts: int, nearest: int) -> None:
+    """Of 600: 77 time-outs keep the retries, 78 stop them; nothing on the other side changes that."""
+    seen = window(0, timeouts=timeouts)
     found = why(LEARNED, seen, POLICY)
-    for one in (found.fewer, found.more):
-        assert one is not None
-        assert one.exact
-        assert one.failures == 60 + one.change
-        assert other(seen, one.failures)
-        nearer = range(min(60, one.failures) + 1, max(60, one.failures))
-        assert not any(other(seen, n) for n in nearer)
-    assert found.fewer.change < 0 < found.more.change
+    one, none = (found.more, found.fewer) if nearest > timeouts else (found.fewer, found.more)
+    assert none is None
+    assert one is not None
+    assert one.exact
+    assert one.failures == nearest == timeouts + one.change
+    assert other(seen, nearest)
+    assert not any(other(seen, n) for n in range(min(timeouts, nearest + 1), max(timeouts + 1, nearest)))
 
 
 def test_the_decision_is_the_productions() -> None:
