@@ -1,8 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both install first.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := client controller handlers analytics local tests benchmarks tools infra
-.PHONY: help setup demo test lint types contracts unit scenarios bench package infra format clean reliability
+SOURCES := client controller handlers analytics local tests benchmarks tools infra examples
+.PHONY: help setup demo docs test lint types contracts unit scenarios bench package infra format clean reliability mutants
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -10,8 +10,8 @@ help:  ## show what can be made
 setup:  ## install the pinned environment into .venv (no root)
 	@$(PYTHON) tools/bootstrap.py
 
-demo: setup  ## one simulated day of incidents on an embedded AWS, with and without flyball
-	@$(BIN)/flyball demo $(DEMO)
+demo: setup  ## one simulated day of incidents on an embedded AWS, with and without flyball; a page in dist/
+	@$(BIN)/flyball demo --report dist/demo.html $(DEMO)
 
 test: setup lint types contracts unit  ## lint, types, import contracts, tests with coverage
 
@@ -32,6 +32,11 @@ reliability: setup  ## long runs: the simulation of faults and the model of the 
 	@$(BIN)/python tools/reliability.py simulate $(if $(SIMULATE),$(SIMULATE),--schedules 40000)
 	@$(BIN)/python tools/reliability.py model --size long
 
+mutants:  ## change the decision core in thousands of ways and see which no test notices
+	@$(PYTHON) tools/bootstrap.py mutation
+	@$(BIN)/python tools/mutants.py $(MUTANTS)
+	@$(BIN)/python tools/mutants.py --report
+
 scenarios: setup  ## check every scenario's expectations on all its seeds
 	@$(BIN)/flyball test scenarios $(SCENARIOS)
 
@@ -39,12 +44,18 @@ bench:  ## print every benchmark's ratios, beside the peers of the extra `bench`
 	@$(PYTHON) tools/bootstrap.py bench
 	@for b in benchmarks/client_overhead.py benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
+docs:  ## remake the generated pages of docs/, build the site into dist/docs, refuse broken links
+	@$(PYTHON) tools/bootstrap.py docs
+	@$(BIN)/python tools/client_docs.py
+	@$(BIN)/python tools/docs_reference.py
+	@$(BIN)/mkdocs build --quiet --strict
+
 package: setup  ## build the Lambda bundles into dist/ (POLICY=file.yaml puts a policy in)
 	@$(BIN)/python tools/package.py $(if $(POLICY),--policy $(POLICY)) $(PACKAGE)
 
 infra: setup  ## remake the generated parts of infra/ and docs/reference/iam.md, lint the template
 	@$(BIN)/python tools/infra_docs.py
-	@$(BIN)/cfn-lint -r eu-west-1 us-east-1 -- infra/template.yaml
+	@$(BIN)/cfn-lint -r eu-west-1 us-east-1 -- infra/template.yaml infra/accounts/*.yaml
 
 format: setup  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only $(SOURCES)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # Time limits on examples fail on a busy machine and say nothing about the code.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # CI must be green or red for the code, not for the draw; new examples are searched for at every desk.
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+# tools/mutants.py asks only whether a test fails, five thousand times.
+settings.register_profile(
+    "mutants",
+    parent=settings.get_profile("ci"),
+    max_examples=25,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
+settings.load_profile(os.environ.get("FLYBALL_HYPOTHESIS") or ("ci" if os.environ.get("CI") else "default"))
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 PYTHON = VENV / "bin" / "python"
-EXTRAS = ("bench",)  # installers only warn of an extra that does not exist
+EXTRAS = ("bench", "docs", "mutation")  # installers only warn of an extra that does not exist
 
 
 def wanted_stamp(extra: str) -> str:

@@ -1,0 +1,295 @@
+"""Mutation testing of the decision core: change one thing in it, and see whether a test fails.
+
+The mutants are those of mutmut's operators; its runner is not used, since it starts
+pytest and collects anew for each of five thousand mutants (ten seconds each, two
+thirds of a day). Here tests are collected once; each mutant is a fork in which the
+code of one function is replaced in place, and in which the tests that reach this
+function run, quickest first, until one fails.
+
+A ledger (JSON lines) keeps every verdict under a digest of the function and the change,
+so that a stopped run goes on, and only changed functions run again. `--report` prints
+the table of docs/reference/mutants.md and the survivors that nobody has argued for.
+
+Run: make mutants, or python tools/mutants.py [MODULE ...] [--ledger FILE] [--all] [--report]
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import importlib
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "controller" / "flyball_controller" / "core"
+PACKAGE = "flyball_controller.core"
+ARGUED = ROOT / "tests" / "mutants_argued.json"
+TESTS = (
+    "tests/unit/core",
+    "tests/unit/probes/test_probed.py",
+    "tests/unit/controller/test_codec.py",
+    "tests/unit/controller/test_operate.py",
+    "tests/unit/thresholds/test_laws_in_histories.py",
+    "tests/unit/why/test_why.py",
+    "tests/properties",
+)
+# Slower tests are left to --all: a survivor costs the time of every test that reaches it.
+QUICK_S = 0.5
+KILLED, SURVIVED, TIMED_OUT, UNTESTED = "killed", "survived", "timed out", "no test"
+
+
+class Mutant(NamedTuple):
+    """One change of one function of the core."""
+
+    module: str
+    function: str  # qualified name
+    source: str  # of the changed function
+    change: str  # lines taken out and put in
+    digest: str
+
+
+class Reach(NamedTuple):
+    """One test: its place in the collected list, how long it takes, which functions it runs."""
+
+    place: int
+    name: str
+    seconds: float
+    codes: frozenset[str]
+
+
+def mutants_of(module: str) -> Iterator[Mutant]:
+    """Yield every mutant of a module, in the order of its source."""
+    libcst = importlib.import_module("libcst")  # both of the extra `mutation`
+    mutmut = importlib.import_module("mutmut.mutation.file_mutation")
+    path = CORE / f"{module}.py"
+    tree, mutations, *_ = mutmut.create_mutations(str(path), path.read_text("utf-8"))
+    owners = {
+        id(member): f"{node.name.value}."
+        for node in tree.body
+        if isinstance(node, libcst.ClassDef)
+        for member in node.body.body
+    }
+    for one in mutations:
+        function = one.contained_by_top_level_function
+        if not isinstance(function, libcst.FunctionDef):  # a constant: chosen, not derived
+            continue
+        before = _source(tree, function)
+        after = _source(tree, mutmut.deep_replace(function, one.original_node, one.mutated_node))
+        change = "\n".join(
+            line
+            for line in difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+            if not line.startswith(("---", "+++", "@@"))
+        )
+        name = owners.get(id(function), "") + function.name.value
+        digest = hashlib.sha256(f"{module}\n{name}\n{before}\n{after}".encode()).hexdigest()[:16]
+        yield Mutant(module, name, after, change, digest)
+
+
+def _source(tree: Any, function: Any) -> str:
+    return textwrap.dedent(tree.code_for_node(function)).strip("\n")
+
+
+def original(mutant: Mutant) -> FunctionType | None:
+    """Return the function that a mutant changes; None for what is no plain function."""
+    found: Any = importlib.import_module(f"{PACKAGE}.{mutant.module}")
+    for part in mutant.function.split("."):
+        found = vars(found).get(part)
+    if isinstance(found, property):
+        found = found.fget
+    return found if isinstance(found, FunctionType) else None
+
+
+def put_in(mutant: Mutant, function: FunctionType) -> None:
+    """Replace the code of the function in place: whoever imported it runs the change."""
+    scope = dict(function.__globals__)
+    exec(compile(f"from __future__ import annotations\n{mutant.source}", "<mutant>", "exec"), scope)  # noqa: S102 - it is what a mutant is
+    changed = scope[function.__name__]
+    changed = changed.fget if isinstance(changed, property) else changed
+    function.__code__ = changed.__code__
+    function.__defaults__ = changed.__defaults__
+    function.__kwdefaults__ = changed.__kwdefaults__
+
+
+class Runner:
+    """A pytest plugin that runs the collected tests once per mutant instead of once."""
+
+    def __init__(self, mutants: Sequence[Mutant], ledger: Path, *, everything: bool) -> None:
+        self.mutants = mutants
+        self.ledger = ledger
+        self.everything = everything
+        self.failed = False
+        self.error = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure of any phase."""
+        if report.failed:
+            self.failed, self.error = True, str(report.longrepr)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Measure what each test reaches, then run the mutants."""
+        reaches = [self._measured(place, item) for place, item in enumerate(session.items)]
+        by_code: dict[str, list[Reach]] = defaultdict(list)
+        for one in sorted(reaches, key=lambda one: one.seconds):
+            for code in one.codes:
+                by_code[code].append(one)
+        began_s = time.monotonic()
+        with self.ledger.open("a", encoding="utf-8") as ledger:
+            for number, mutant in enumerate(self.mutants, 1):
+                line = self._judged(mutant, by_code, session.items)
+                ledger.write(json.dumps(line) + "\n")
+                ledger.flush()
+                rate = (time.monotonic() - began_s) / number
+                print(f"\r{number}/{len(self.mutants)}, {rate:.2f} s each ", end="", file=sys.stderr)
+        return True
+
+    def _measured(self, place: int, item: pytest.Item) -> Reach:
+        codes: set[str] = set()
+        known: dict[CodeType, str | None] = {}
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            code = frame.f_code
+            if event == "call" and code not in known:
+                inside = code.co_filename.startswith(str(CORE))
+                known[code] = f"{Path(code.co_filename).stem}:{code.co_qualname}" if inside else None
+                if inside:
+                    codes.add(str(known[code]))
+
+        began_s = time.perf_counter()
+        run(item)
+        took_s = time.perf_counter() - began_s
+        if took_s <= QUICK_S or self.everything:
+            sys.setprofile(note)
+            try:
+                run(item)
+            finally:
+                sys.setprofile(None)
+        if self.failed:
+            raise SystemExit(f"{item.nodeid} fails without any mutant:\n{self.error}")
+        return Reach(place, item.nodeid, took_s, frozenset(codes))
+
+    def _judged(
+        self, mutant: Mutant, by_code: dict[str, list[Reach]], items: Sequence[pytest.Item]
+    ) -> dict[str, object]:
+        function = original(mutant)
+        reaches = by_code.get(f"{mutant.module}:{mutant.function}", []) if function else []
+        line: dict[str, object] = mutant._asdict() | {"verdict": UNTESTED, "tests": len(reaches)}
+        del line["source"]
+        if function is None or not reaches:
+            return line
+        began_s = time.monotonic()
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._die_on_failure(mutant, function, [(one, items[one.place]) for one in reaches], tell)
+        os.close(tell)
+        _, status = os.waitpid(child, 0)
+        name = os.read(told, 500).decode()
+        os.close(told)
+        if os.WIFSIGNALED(status):
+            verdict = TIMED_OUT if os.WTERMSIG(status) == signal.SIGALRM else KILLED
+        else:
+            verdict = KILLED if os.WEXITSTATUS(status) else SURVIVED
+        line.update(verdict=verdict, by=name, took_s=round(time.monotonic() - began_s, 2))
+        return line
+
+    def _die_on_failure(
+        self,
+        mutant: Mutant,
+        function: FunctionType,
+        tests: Sequence[tuple[Reach, pytest.Item]],
+        tell: int,
+    ) -> None:
+        signal.alarm(int(20.0 + 5.0 * sum(one.seconds for one, _ in tests)))
+        code = 1
+        try:
+            put_in(mutant, function)
+            for one, item in tests:
+                run(item)
+                if self.failed:
+                    os.write(tell, one.name.encode())
+                    break
+            else:
+                code = 0
+        finally:
+            os._exit(code)
+
+
+def run(item: pytest.Item) -> None:
+    """Run one collected test with its fixtures, and undo them."""
+    from _pytest.runner import runtestprotocol
+
+    item._initrequest()  # type: ignore[attr-defined]
+    runtestprotocol(item, log=True, nextitem=None)
+
+
+def read(ledger: Path) -> dict[str, dict[str, Any]]:
+    """Return the newest verdict of each mutant by its digest."""
+    if not ledger.exists():
+        return {}
+    lines = (json.loads(line) for line in ledger.read_text("utf-8").splitlines() if line)
+    return {line["digest"]: line for line in lines}
+
+
+def report(mutants: Sequence[Mutant], verdicts: dict[str, dict[str, Any]]) -> int:
+    """Print the table and the survivors without an argument; return how many those are."""
+    argued: dict[str, str] = json.loads(ARGUED.read_text("utf-8")) if ARGUED.exists() else {}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    open_ones = []
+    for one in mutants:
+        verdict = verdicts.get(one.digest, {}).get("verdict", "not run")
+        if verdict in (SURVIVED, UNTESTED):
+            verdict = "argued" if one.digest in argued else verdict
+        counts[one.module][verdict] += 1
+        if verdict in (SURVIVED, UNTESTED):
+            open_ones.append(one)
+    names = (KILLED, TIMED_OUT, "argued", SURVIVED, UNTESTED, "not run")
+    print("| module | mutants | " + " | ".join(names) + " |\n|-" + "|-" * (len(names) + 1) + "|")
+    total: Counter[str] = Counter()
+    for module, found in counts.items():
+        total += found
+        print(f"| `{module}` | {found.total()} | " + " | ".join(str(found[name]) for name in names) + " |")
+    print(f"| all | {total.total()} | " + " | ".join(str(total[name]) for name in names) + " |")
+    for one in open_ones:
+        print(f"\n{one.digest} {one.module}.{one.function}\n{one.change}")
+    return len(open_ones)
+
+
+def main() -> int:
+    """Run what has no verdict, or report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("modules", nargs="*", help="of the core; default: all")
+    parser.add_argument("--ledger", type=Path, default=ROOT / "dist" / "mutants.jsonl")
+    parser.add_argument("--all", action="store_true", help="slow tests too; runs survivors again")
+    parser.add_argument("--report", action="store_true", help="print the table and the survivors")
+    given = parser.parse_args()
+    os.chdir(ROOT)  # where the settings of mutmut are
+    names = given.modules or sorted(path.stem for path in CORE.glob("*.py") if path.stem != "__init__")
+    mutants = [one for name in names for one in mutants_of(name)]
+    verdicts = read(given.ledger)
+    if given.report:
+        return 1 if report(mutants, verdicts) else 0
+    settled = {KILLED, TIMED_OUT} if given.all else {KILLED, TIMED_OUT, SURVIVED, UNTESTED}
+    todo = [one for one in mutants if verdicts.get(one.digest, {}).get("verdict") not in settled]
+    given.ledger.parent.mkdir(parents=True, exist_ok=True)
+    runner = Runner(todo, given.ledger, everything=given.all)
+    os.environ["FLYBALL_HYPOTHESIS"] = "mutants"
+    os.environ["CI"] = "true"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+    return int(pytest.main([*options, *TESTS], plugins=[runner]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
