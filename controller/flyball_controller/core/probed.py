@@ -28,8 +28,9 @@ from flyball.records import CircuitState
 from flyball_controller.core.circuit import CircuitEvent, may_move, next_circuit
 from flyball_controller.core.evidence import Pool, pool_windows
 from flyball_controller.core.model import Evidence, Observation, Reason, Regime, Setpoint
+from flyball_controller.core.moment import Wish
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.retry_law import SHED_MAX, Wish, one_step_towards
+from flyball_controller.core.retry_law import SHED_MAX, one_step_towards
 from flyball_controller.core.state import State, nominal_setpoint
 
 SILENT_PERIODS = 2.0  # without a window for this long, clients send nothing to judge by

@@ -12,59 +12,31 @@ the hold.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flyball.records import CircuitState
-from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.circuit import CircuitEvent, may_move, next_circuit
+from flyball_controller.core.demand import (
+    COVERED,
+    budget_demand,
+    extra_attempts,
+    retries_useless,
+    useless_limit,
+)
 from flyball_controller.core.evidence import Pool, wilson_bounds
-from flyball_controller.core.model import Evidence, Observation, Reason, Regime, Setpoint
+from flyball_controller.core.model import Evidence, Reason, Regime, Setpoint
+from flyball_controller.core.moment import Moment, Wish
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.regime import CLEAN_REQUESTS, Verdict
+from flyball_controller.core.regime import CLEAN_REQUESTS
 from flyball_controller.core.state import LawState, nominal_setpoint
-from flyball_controller.core.threshold import Trips
 
 # Budgets are quantised: each change is a deployment that every environment pays for.
 BUDGET_THROTTLED = 0.1
 BUDGET_RAISED = 1.0
 BUDGET_FULL = 3.0  # every attempt of every request
 HOLD_PERIOD_S = 60.0  # as many shorter windows must be clean as make up the time
-COVERED = 1.25  # a budget this much over the demand for retries needs no raising
 HEADROOM = 1.2  # predicted attempts may exceed the proven rate by this factor
 SHED_MARGIN = 0.85  # shed to below the measured capacity, so that its queue drains
 SHED_MAX = 0.9
 FULL_FLOW = 0.8  # a half-open step to this share or more closes instead
-USELESS_FACTOR = 2.5  # request failures over 2.5 e^4 + 5 % contradict independent failures
-USELESS_MARGIN = 0.05
-
-
-class Moment(NamedTuple):
-    """All that a law looks at, gathered once per step."""
-
-    at_s: float
-    seen: Observation
-    verdict: Verdict
-    pool: Pool
-    trips: Trips
-    baseline: Baseline
-    settled: bool
-    trust: float
-    open_allowed: bool
-    loosen_frozen: bool
-    rarity_s: float = 0.0  # of the evidence against normal service
-    needed_s: float = 0.0  # before a closed circuit may cut traffic
-    wide: Pool = Pool()  # more windows than `pool`: what a gated target shows of itself adds up slowly
-
-
-class Wish(NamedTuple):
-    """What the law wants, why, and what it remembers for the next window."""
-
-    setpoint: Setpoint
-    regime: Regime
-    evidence: tuple[Evidence, ...]
-    bad_count: int
-    clean_count: int
-    useless: bool
 
 
 def wish_two_loop(law: LawState, now: Moment, policy: Policy) -> Wish:
@@ -209,11 +181,11 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
     applied = law.applied
     evidence = now.verdict.evidence
     ratio = now.pool.failures / now.pool.requests
-    useless = law.useless or _retries_useless(law, now, policy, ratio)
+    useless = law.useless or retries_useless(law, now, policy, ratio)
     if useless:
         # A shard, a poison message, a bad deploy: repeating changes nothing. Never open for it.
         failed = now.pool.request_failures / now.pool.requests if now.pool.request_failures >= 0 else ratio
-        limit = _useless_limit(ratio)
+        limit = useless_limit(ratio)
         evidence = (
             *evidence,
             Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, now.pool.requests, now.trust),
@@ -223,7 +195,7 @@ def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
         return Wish(applied, Regime.USELESS_RETRIES, evidence, 0, 0, True)
     count = law.bad_count + 1 if law.regime == Regime.BROKEN else 1
     silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
-    demand = _budget_demand(now, policy, lost_is_cheap=silent)
+    demand = budget_demand(now, policy, lost_is_cheap=silent)
     few = now.pool.requests < CLEAN_REQUESTS
     again = count >= 2 and now.seen.failures > now.trips.retry * now.seen.requests
     if applied.budget_ratio >= COVERED * demand or (few and not again):
@@ -250,7 +222,7 @@ def _raised_budget(
         milder = 2 * now.pool.timeouts < now.pool.failures
         restored = now.settled and count >= needed and (milder or silent)
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
-    predicted = now.pool.requests / now.pool.span_s * (1.0 + _extra_attempts(now))
+    predicted = now.pool.requests / now.pool.span_s * (1.0 + extra_attempts(now))
     proven = HEADROOM * now.baseline.proven_per_s
     evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, now.pool.requests, now.trust)
     silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
@@ -264,39 +236,6 @@ def _raised_budget(
     if not now.settled:
         return applied.budget_ratio, (evidence,)
     return (BUDGET_FULL if applied.budget_ratio >= BUDGET_RAISED else BUDGET_RAISED), (evidence,)
-
-
-def _extra_attempts(now: Moment) -> float:
-    """Return the attempts per request that three retries of independent failures would add: e + e^2 + e^3."""
-    ratio = now.pool.failures / now.pool.requests
-    return ratio + ratio * ratio + ratio * ratio * ratio
-
-
-def _budget_demand(now: Moment, policy: Policy, *, lost_is_cheap: bool = False) -> float:
-    """Return what those attempts cost, in budget per request: fast errors cost less.
-
-    So do time-outs (`lost_is_cheap`) where each client sees for itself that no queue is behind them.
-    """
-    cheap = now.pool.errors_fast + (now.pool.timeouts if lost_is_cheap else 0)
-    share = cheap / now.pool.failures
-    return _extra_attempts(now) * (share * policy.fast_cost + 1.0 - share)
-
-
-def _retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -> bool:
-    """The budget covers the demand and has settled, yet more requests fail than independence leaves."""
-    if (
-        law.regime != Regime.BROKEN  # the window in which it began mixes two ratios
-        or law.applied.budget_ratio < COVERED * _budget_demand(now, policy)
-        or not now.settled
-        or now.pool.request_failures < 0
-    ):
-        return False
-    return now.pool.request_failures > _useless_limit(ratio) * now.pool.requests
-
-
-def _useless_limit(ratio: float) -> float:
-    """Return the share of requests that may fail, with margin, if three retries fail independently."""
-    return USELESS_FACTOR * ratio * ratio * ratio * ratio + USELESS_MARGIN
 
 
 def _clean_or_wait(law: LawState, now: Moment, policy: Policy) -> Wish:

@@ -22,11 +22,12 @@ from flyball_controller.core.model import (
     Regime,
     Setpoint,
 )
+from flyball_controller.core.moment import Moment, Wish
 from flyball_controller.core.policy import Law, Policy
 from flyball_controller.core.probed import wish_probed
 from flyball_controller.core.promise import NO_RARITY, Rarity, needed_s, next_rarity
 from flyball_controller.core.regime import CLEAN_REQUESTS, classify
-from flyball_controller.core.retry_law import Moment, Wish, wish_ladder, wish_two_loop
+from flyball_controller.core.retry_law import wish_ladder, wish_two_loop
 from flyball_controller.core.state import NEVER, LawState, State, nominal_setpoint
 from flyball_controller.core.threshold import trips_for
 

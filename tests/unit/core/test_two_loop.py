@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from core_runs import calm, changes, run, window
 from flyball.contract import CircuitState
-from flyball_controller.core.model import Reason, Regime
+from flyball_controller.core.model import Observation, Reason, Regime
 from flyball_controller.core.policy import Policy, Promise
 
 
@@ -153,9 +155,14 @@ def test_failures_that_the_nominal_budget_covers_change_nothing():
     assert decisions[0].regime == Regime.BROKEN
 
 
+def _shard(minute: int) -> Observation:
+    """Thirty of a hundred requests fail whatever is tried, three times more each."""
+    return window(minute, fast=180, failed=180)._replace(attempts=600 + 3 * 180)
+
+
 def test_useless_retries_are_withdrawn_and_latched():
     """One dead shard: 30 % of requests fail whatever is tried; independent failures would leave 0.8 %."""
-    incident = [window(600 + i, fast=180, failed=180) for i in range(12)]
+    incident = [_shard(600 + i) for i in range(12)]
     _, decisions = _after_a_day(incident)
     assert decisions[-1].regime == Regime.USELESS_RETRIES
     assert decisions[-1].applied.budget_ratio == 0.1
@@ -269,9 +276,9 @@ def test_time_outs_that_retries_hardly_repair_are_saturation():
 
 def test_useless_retries_give_nothing_back_that_saturation_took():
     """The latch of a dead shard asked for 0.1 two minutes after a storm had been answered with 0: a flap."""
-    shard = [window(600 + i, fast=180, failed=180) for i in range(4)]
+    shard = [_shard(600 + i) for i in range(4)]
     storm = [window(604, timeouts=300)]
-    again = [window(605 + i, fast=180, failed=180) for i in range(8)]
+    again = [_shard(605 + i) for i in range(8)]
     _, decisions = _after_a_day([*shard, *storm, *again])
     assert [d.applied.budget_ratio for d in changes(decisions)] == [0.1, 0.0]
     assert decisions[-1].regime == Regime.USELESS_RETRIES
@@ -361,5 +368,19 @@ def test_the_window_in_which_it_begins_says_nothing_about_retries():
     begun = window(1440, fast=70)._replace(request_failures=35)
     state, decisions = run([begun], state=state)
     assert decisions[0].regime == Regime.BROKEN
-    _, decisions = run([window(1441, fast=70)._replace(request_failures=70)], state=state)
+    shard = window(1441, fast=70)._replace(request_failures=70, attempts=600 + 3 * 70)
+    _, decisions = run([shard], state=state)
     assert decisions[0].regime == Regime.USELESS_RETRIES
+
+
+@pytest.mark.parametrize(
+    ("attempts", "regime"), [(0, "USELESS_RETRIES"), (733, "BROKEN"), (734, "USELESS_RETRIES")]
+)
+def test_retries_that_were_not_made_prove_nothing(attempts: int, regime: str):
+    """A fifth fails; independence asks for 120 + 24 + 4.8 retries of 600 requests, nine tenths are 133.9."""
+    state, _ = run(calm(0, 1440))
+    state, _ = run([window(1440, fast=120)], state=state)
+    state, decisions = run(
+        [window(1441, fast=120)._replace(request_failures=60, attempts=attempts)], state=state
+    )
+    assert decisions[0].regime == Regime[regime]
