@@ -7,14 +7,17 @@ can be shown without the machine that has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flyball.hints import did_you_mean
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.installation import Installation
 from flyball_controller.core.errors import PolicyError
+from flyball_controller.document_room import Room, room_of, room_of_policies
 from flyball_controller.ports import PortError
 
 PYTHON_MIN = (3, 11)
@@ -73,7 +76,6 @@ def extras(installed: Callable[[str], bool]) -> list[Finding]:
 
 def variables(environ: Mapping[str, str], known: tuple[str, ...]) -> Finding:
     """Say whether a FLYBALL_* variable is misspelt: neither controller nor commands start with one."""
-    from flyball_analytics.problems import did_you_mean
 
     unknown = sorted(name for name in environ if name.startswith("FLYBALL_") and name not in known)
     if not unknown:
@@ -92,11 +94,18 @@ def map_file(path: Path) -> Finding:
         return Finding(name, State.WARN, "there is none", "write one: flyball init, or flyball map")
     try:
         known = load_integrations(path)
-    except (IntegrationsError, OSError) as error:
-        return Finding(
-            name, State.FAIL, str(error), "correct it; an editor helps: flyball schema integrations"
-        )
+    except IntegrationsError as error:
+        return Finding(name, State.FAIL, error.coded(), _remedy(path, error.codes, "integrations"))
+    except OSError as error:
+        return Finding(name, State.FAIL, f"{error.strerror or error}", "make it readable")
     return Finding(name, State.OK, f"{len(known.functions)} functions, {len(known.targets)} targets")
+
+
+def _remedy(path: Path, codes: Iterable[str], schema: str) -> str:
+    """Return what to do about a file that is wrong; older formats have a command of their own."""
+    if set(codes) & {ErrorCode.WRONG_VERSION, ErrorCode.UNKNOWN_KEY}:
+        return f"correct it, or if it is of an older format: flyball migrate {path}"
+    return f"correct it; an editor helps: flyball schema {schema}"
 
 
 def policy_file(path: Path) -> Finding:
@@ -109,8 +118,18 @@ def policy_file(path: Path) -> Finding:
     try:
         policies = load_policy(str(path))
     except PolicyError as error:
-        return Finding(name, State.FAIL, str(error), "correct it; an editor helps: flyball schema policy")
-    return Finding(name, State.OK, f"valid, {len(policies.targets)} targets with settings of their own")
+        says = f"{error} [{error.code}]"
+        return Finding(name, State.FAIL, says, _remedy(path, (error.code,), "policy"))
+    says = f"valid, {len(policies.targets)} targets with settings of their own"
+    return _with_room(Finding(name, State.OK, says), room_of_policies(policies))
+
+
+def _with_room(fine: Finding, room: Room) -> Finding:
+    """Return a finding that is fine but for the room in the document."""
+    if not room.tight:
+        return fine
+    says, _, remedy = room.sentence().partition(": ")
+    return Finding(fine.check, State.WARN if room.fits else State.FAIL, f"{fine.says}; {says}", remedy)
 
 
 def identity(ask: Callable[[], dict[str, Any]], *, now_s: float) -> list[Finding]:
@@ -168,5 +187,6 @@ def installed(installation: Installation, *, now_s: float) -> list[Finding]:
             Finding("document", State.WARN, "nothing is published yet", "flyball plan, flyball apply")
         )
     else:
-        found.append(Finding("document", State.OK, f"{len(live.document.targets)} targets"))
+        fine = Finding("document", State.OK, f"{len(live.document.targets)} targets")
+        found.append(_with_room(fine, room_of(live.document)))
     return found

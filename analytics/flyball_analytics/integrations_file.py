@@ -6,29 +6,42 @@ mended in one go. Pydantic checks the values; this module knows where they stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from flyball.errors import printable
+from flyball.hints import did_you_mean
 from flyball.names import name_problem
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.integrations import Call, Function, IntegrationMap, Target
-from flyball_analytics.problems import did_you_mean
 from flyball_controller.yaml_lines import Lines, YamlError, read_mapping
 
 FILE_BYTES_MAX = 4_000_000  # a thousand functions with every field take about one
 TOLD_MAX = 20
+_CODES = {"extra_forbidden": ErrorCode.UNKNOWN_KEY, "missing": ErrorCode.MISSING_KEY}
 FUNCTION_NAME_MAX = 140  # Lambda's own limit for a name with a qualifier
 
 
 class IntegrationsError(ValueError):
-    """A map that cannot be used; `problems` are the lines of the message."""
+    """A map that cannot be used; `problems` are the lines of the message, `codes` what each is."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        more = len(problems) - TOLD_MAX
-        told = [*problems[:TOLD_MAX], *([f"and {more} more"] if more > 0 else [])]
-        super().__init__("\n".join(told))
+    def __init__(self, problems: tuple[str, ...], codes: tuple[ErrorCode, ...]) -> None:
+        problems = tuple(printable(text) for text in problems)
+        super().__init__(_told(problems))
         self.problems = problems
+        self.codes = codes
+
+    def coded(self) -> str:
+        """Return the message with the code of each problem behind its line."""
+        lines = (f"{text} [{code}]" for text, code in zip(self.problems, self.codes, strict=True))
+        return _told(tuple(lines))
+
+
+def _told(problems: tuple[str, ...]) -> str:
+    more = len(problems) - TOLD_MAX
+    return "\n".join([*problems[:TOLD_MAX], *([f"and {more} more"] if more > 0 else [])])
 
 
 def load_integrations(path: Path) -> IntegrationMap:
@@ -51,25 +64,32 @@ def parse_integrations(data: bytes, *, where: str) -> IntegrationMap:
     Traceback (most recent call last):
     ...
     flyball_analytics.integrations_file.IntegrationsError: i.yaml:1: functions is missing; Functions by name.
-    i.yaml:2: unknown key 'functons' (did you mean "functions"?)
+    i.yaml:2: unknown key 'functons'; did you mean 'functions'?
     """
     try:
         plain, lines = read_mapping(data, where=where, kind="a map", bytes_max=FILE_BYTES_MAX)
     except YamlError as error:
-        raise IntegrationsError(error.problems) from error
+        code = ErrorCode.REPEATED_KEY if error.path else ErrorCode.NOT_YAML
+        raise IntegrationsError(error.problems, (code,) * len(error.problems)) from error
     try:
         read = IntegrationMap.model_validate(plain)
     except ValidationError as error:
-        raise IntegrationsError(_problems(error, lines)) from error
-    wrong = tuple(_names(read, lines))
+        problems = _problems(error, lines)
+        raise IntegrationsError(*_split(problems)) from error
+    wrong = _names(read, lines)
     if wrong:
-        raise IntegrationsError(wrong)
+        raise IntegrationsError(*_split(wrong))
     return read
 
 
-def _problems(error: ValidationError, lines: Lines) -> tuple[str, ...]:
+def _split(problems: Sequence[tuple[str, ErrorCode]]) -> tuple[tuple[str, ...], tuple[ErrorCode, ...]]:
+    return tuple(text for text, _ in problems), tuple(code for _, code in problems)
+
+
+def _problems(error: ValidationError, lines: Lines) -> list[tuple[str, ErrorCode]]:
     """Return one line for each field that is wrong; a field with several allowed forms is told once."""
     told: dict[tuple[str, ...], str] = {}
+    codes: dict[tuple[str, ...], ErrorCode] = {}
     for item in error.errors():
         path = tuple(str(part) for part in item["loc"])
         model, depth = _model_at(path)
@@ -89,7 +109,10 @@ def _problems(error: ValidationError, lines: Lines) -> tuple[str, ...]:
                 previous = told[key].split(": ", 1)[1]
                 text = previous.replace("; ", f", or {said.removeprefix('should ')}; ", 1)
         told[key] = f"{lines.at(*path)}: {text}"
-    return tuple(sorted(told.values(), key=_line_of))
+        codes[key] = _CODES.get(item["type"], ErrorCode.WRONG_VALUE)
+        if path == ("version",) and item["type"] != "missing":
+            codes[key] = ErrorCode.WRONG_VERSION
+    return sorted(((text, codes[key]) for key, text in told.items()), key=lambda pair: _line_of(pair[0]))
 
 
 def _line_of(text: str) -> int:
@@ -110,25 +133,26 @@ def _model_at(path: tuple[str, ...]) -> tuple[type[BaseModel] | None, int]:
     return IntegrationMap, 0
 
 
-def _names(read: IntegrationMap, lines: Lines) -> list[str]:
+def _names(read: IntegrationMap, lines: Lines) -> list[tuple[str, ErrorCode]]:
     """Return what is wrong with names, and calls of targets that are not listed."""
-    wrong = []
+    wrong: list[tuple[str, ErrorCode]] = []
     for target in read.targets:
         problem = name_problem(target)
         if problem:
-            wrong.append(f"{lines.at('targets', target)}: the target {problem}")
+            wrong.append((f"{lines.at('targets', target)}: the target {problem}", ErrorCode.BAD_NAME))
     for name, function in read.functions.items():
         if not (name.isprintable() and 0 < len(name) <= FUNCTION_NAME_MAX):
-            wrong.append(
+            text = (
                 f"{lines.at('functions', name)}: the function {name!r} must have 1 to "
                 f"{FUNCTION_NAME_MAX} printable characters, as AWS_LAMBDA_FUNCTION_NAME gives them"
             )
-        wrong += [
-            f"{lines.at('functions', name, 'calls', called)}: {name} calls {called!r}, which is "
-            f"not under targets{did_you_mean(called, read.targets)}; add it there"
-            for called in function.calls or {}
-            if called not in read.targets
-        ]
+            wrong.append((text, ErrorCode.BAD_NAME))
+        for called in function.calls or {}:
+            if called not in read.targets:
+                at = lines.at("functions", name, "calls", called)
+                hint = did_you_mean(called, read.targets)
+                text = f"{at}: {name} calls {called!r}, which is not under targets: add it there{hint}"
+                wrong.append((text, ErrorCode.UNKNOWN_NAME))
     return wrong
 
 

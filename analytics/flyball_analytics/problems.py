@@ -7,11 +7,11 @@ be used. Both name the place, the value, the bound and the remedy.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
+
+from flyball.errors import printable
 
 
 class ProblemKind(StrEnum):
@@ -71,17 +71,11 @@ class SeriesError(ValueError):
     """A file that cannot be read as a metric history; `path`, `line` and `found` are for tools."""
 
     def __init__(self, message: str, *, path: str, line: int = 0, found: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{path}:{line}: {message}" if line else f"{path}: {message}")
+        super().__init__(printable(f"{path}:{line}: {message}" if line else f"{path}: {message}"))
         self.path = path
         self.line = line
         self.found = found
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return ' (did you mean "x"?)' for the nearest choice, or nothing.
-
-    >>> did_you_mean("reqests", ["requests", "errors"])
-    ' (did you mean "requests"?)'
-    """
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f' (did you mean "{near[0]}"?)' if near else ""
+class MissingPackageError(SeriesError):
+    """An optional Python package is not installed; the message names its extra."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from flyball_analytics.policy_words import MEANINGS
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
 from flyball_controller.policy_file import RANGES
@@ -50,6 +51,10 @@ def policy_schema() -> dict[str, Any]:
 
 
 def _field(name: str, default: object) -> dict[str, Any]:
+    return {"description": MEANINGS[name], **_values(name, default)}
+
+
+def _values(name: str, default: object) -> dict[str, Any]:
     if name in _ENUMS:
         words = [member.name.lower() for member in _ENUMS[name]]
         if name == "law":

@@ -24,6 +24,7 @@ from flyball_analytics.assess.facts import (
 )
 from flyball_analytics.integrations import NONE, failures_of
 
+UNKNOWN = "not known"  # in a reason: the map does not say; so "nothing" would be no answer either
 INTERNAL = ("database", "queue", "storage", "function")
 FAST_MS = 10.0  # an internal call this fast is itself as quick as a circuit's answer
 HOLDS_S = 1.0  # a failure that holds an environment this long multiplies concurrency
@@ -66,7 +67,8 @@ def advise(one: Integration) -> Advice:
     timeout = _timeout(one)
     retry, attempts = _retry(one)
     choices = [timeout, retry, _breaker(one), _bulkhead(one)]
-    if not any(choice.advised for choice in choices):
+    open_question = any(UNKNOWN in choice.because for choice in choices if choice is not timeout)
+    if not open_question and not any(choice.advised for choice in choices):
         choices.append(Choice(Pattern.NOTHING, True, "none of the patterns would help here"))
     wanted = timeout_wanted_s(one.target)
     return Advice(tuple(choices), attempts, wanted if timeout.advised else None)
@@ -88,7 +90,8 @@ def _timeout(one: Integration) -> Choice:
         f"3 x the typical latency, at least 1.2 x the 99th percentile and 0.25 s, is {wanted:.3g} s; "
         f"{'it has none' if has in (None, NONE) else f'it has {has:g} s'}"
     )
-    good = isinstance(has, int | float) and 0.5 * wanted <= has <= 2.0 * wanted
+    p99_s = (one.target.latency_p99_ms or 0.0) / 1_000.0
+    good = isinstance(has, int | float) and max(0.5 * wanted, p99_s) <= has <= 2.0 * wanted
     return Choice(Pattern.TIMEOUT, not good, because, f"timeout_s={wanted:.3g}")
 
 
@@ -166,7 +169,7 @@ def _bulkhead(one: Integration) -> Choice:
         return Choice(
             Pattern.BULKHEAD,
             False,
-            "no rate limit is known that this function could exceed; an environment makes one call at a time",
+            "no rate limit is stated that it could exceed; an environment makes one call at a time",
         )
     most = max(1, int(limit / max(1.0, one.call.calls_per_request)))
     because = f"{one.target.rate_limit_per_s:g} calls a second are reached by {limit:.3g} calls at once"

@@ -3,7 +3,8 @@
 Order of work: high hazards before medium ones, then missing protection that is
 advised, then what has to be found out; within a rank what costs more in a month
 comes first, and what is more critical. Reads no file; histories are judged
-before (`flyball thresholds`) and arrive as recommendations.
+before (`flyball thresholds`) and arrive as recommendations. Where neither cost nor
+criticality is known, the busier place comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from flyball_analytics.assess.advice import Advice, Choice, Pattern, advise, pur
 from flyball_analytics.assess.checklist import Answer, of_function, of_integration
 from flyball_analytics.assess.economics import Money, money_of
 from flyball_analytics.assess.facts import Integration, criticality, integrations_of
-from flyball_analytics.assess.hazards import Hazard, Severity, hazards_of
+from flyball_analytics.assess.hazards import Hazard, Kind, Severity, hazards_of
 from flyball_analytics.integrations import Function, IntegrationMap
 from flyball_analytics.thresholds.recommend import Recommendation
 
@@ -42,7 +43,10 @@ class JudgedFunction(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One thing to do. `usd`: what the outages of the place cost in a month, None: not known."""
+    """One thing to do. `usd`: what the outages of the place cost in a month, `requests`: its own in a month.
+
+    None: not known. `severity`: of the hazard that it ends; None: it ends none.
+    """
 
     rank: int
     where: str
@@ -50,6 +54,8 @@ class Step(NamedTuple):
     because: str
     usd: float | None
     criticality: int | None
+    requests: float | None = None
+    severity: Severity | None = None
 
 
 class Assessment(NamedTuple):
@@ -69,8 +75,29 @@ class Assessment(NamedTuple):
 
     def unknown(self) -> int:
         """Return how many questions the map does not answer."""
-        lists = [*(f.checklist for f in self.functions), *(j.checklist for j in self.integrations)]
-        return sum(1 for answers in lists for answer in answers if answer.unknown)
+        return sum(len(places) for places in self.questions().values())
+
+    def questions(self) -> dict[str, list[str]]:
+        """Return the places that each missing field would answer for, most places first."""
+        found: dict[str, list[str]] = {}
+        lists = [(f.name, f.checklist) for f in self.functions]
+        for name, answers in [*lists, *((j.one.name, j.checklist) for j in self.integrations)]:
+            for answer in answers:
+                if answer.unknown:
+                    found.setdefault(answer.unknown, []).append(name)
+        return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+    def by_kind(self) -> list[tuple[Kind, Severity, list[str]]]:
+        """Return each kind of hazard with its worst severity and its places, worst first."""
+        places: dict[Kind, list[Hazard]] = {}
+        for hazard in self.hazards:
+            places.setdefault(hazard.kind, []).append(hazard)
+        order = list(Severity)
+        rows = [
+            (kind, min((h.severity for h in found), key=order.index), [h.where for h in found])
+            for kind, found in places.items()
+        ]
+        return sorted(rows, key=lambda row: (order.index(row[1]), -len(row[2]), row[0]))
 
 
 def assess(known: IntegrationMap, histories: Mapping[str, Recommendation] | None = None) -> Assessment:
@@ -102,20 +129,43 @@ def assess(known: IntegrationMap, histories: Mapping[str, Recommendation] | None
         functions,
         tuple(judged),
         tuple(hazards),
-        _steps(judged, hazards),
+        _steps(judged, hazards, known),
         tuple(name for name in known.targets if name not in callers),
         dict(histories or {}),
     )
 
 
-def _steps(judged: list[Judged], hazards: list[Hazard]) -> tuple[Step, ...]:
+def _requests(judged: list[Judged], known: IntegrationMap) -> dict[str, float]:
+    """Return the requests in a month of every place where they are known: function, call, and target."""
+    found: dict[str, float] = {}
+    for name, function in known.functions.items():
+        if function.requests_per_month is not None:
+            found[name] = function.requests_per_month
+    for item in judged:
+        monthly = item.one.function.requests_per_month
+        if monthly is not None:
+            found[item.one.name] = monthly * item.one.call.calls_per_request
+            target = item.one.target_name
+            found[target] = found.get(target, 0.0) + found[item.one.name]
+    return found
+
+
+def _steps(judged: list[Judged], hazards: list[Hazard], known: IntegrationMap) -> tuple[Step, ...]:
     costs = {item.one.name: item.money.outage_usd for item in judged}
     for item in judged:  # hazards of a function or of a target: what all its calls' outages cost
         for wider in (item.one.function_name, item.one.target_name):
             if item.money.outage_usd is not None:
                 costs[wider] = (costs.get(wider) or 0.0) + item.money.outage_usd
     steps = [
-        Step(RANKS[h.severity], h.where, h.remedy, f"{h.kind}: {h.says}", costs.get(h.where), h.criticality)
+        Step(
+            RANKS[h.severity],
+            h.where,
+            h.remedy,
+            f"{h.kind}: {h.says}",
+            costs.get(h.where),
+            h.criticality,
+            severity=h.severity,
+        )
         for h in hazards
     ]
     for item in judged:
@@ -128,4 +178,10 @@ def _steps(judged: list[Judged], hazards: list[Hazard]) -> tuple[Step, ...]:
         if missing:
             do = f"find out {', '.join(missing)}"
             steps.append(Step(LEARN_RANK, item.one.name, do, "advice is only as good as the map", usd, level))
-    return tuple(sorted(steps, key=lambda s: (s.rank, -(s.usd or 0.0), -(s.criticality or 0), s.where)))
+    requests = _requests(judged, known)
+    steps = [step._replace(requests=requests.get(step.where)) for step in steps]
+    return tuple(sorted(steps, key=_order))
+
+
+def _order(step: Step) -> tuple[float | str, ...]:
+    return (step.rank, -(step.usd or 0.0), -(step.criticality or 0), -(step.requests or 0.0), step.where)

@@ -7,6 +7,7 @@ those of docs/article.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flyball_analytics.assess.economics import Money, usd
@@ -36,7 +37,7 @@ def of_integration(one: Integration, money: Money) -> tuple[Answer, ...]:
         _failures(one),
         _idempotent(one),
         _normal(one),
-        _retry_cost(money),
+        _retry_cost(one, money),
         _herd(one),
     )
 
@@ -79,7 +80,7 @@ def _idempotent(one: Integration) -> Answer:
 def _normal(one: Integration) -> Answer:
     question, sla, errors = "SLA and normal error rate?", one.target.sla_ratio, one.target.error_ratio
     if sla is None and errors is None:
-        return Answer(question, "not known", "sla_ratio, error_ratio")
+        return Answer(question, "not known", "error_ratio, sla_ratio")
     said = [f"SLA {100.0 * sla:.6g} %"] if sla is not None else []
     if errors is not None:
         said.append(f"{100.0 * errors:.3g} % fail normally")
@@ -88,10 +89,11 @@ def _normal(one: Integration) -> Answer:
     return Answer(question, ", ".join(said), "" if errors is not None else "error_ratio")
 
 
-def _retry_cost(money: Money) -> Answer:
+def _retry_cost(one: Integration, money: Money) -> Answer:
     question = "Cost of one more attempt, against an outage?"
     if money.attempt_usd is None:
-        return Answer(question, "not known", "latency_ms, memory_mb")
+        fields = {"latency_ms": one.target.latency_ms, "memory_mb": one.function.memory_mb}
+        return Answer(question, "not known", _missing(fields))
     outage = "not known" if money.outage_usd is None else f"{usd(money.outage_usd)} a month expected"
     missing = "" if money.outage_usd is not None else "usd_per_outage_h, sla_ratio or outages_per_year"
     return Answer(
@@ -115,11 +117,23 @@ def _herd(one: Integration) -> Answer:
         return Answer(
             question, f"no: at most {stormed:.3g}/s on average of {one.target.rate_limit_per_s:g}/s"
         )
+    if attempts == 1.0:
+        return Answer(question, "no: nobody repeats the call")
     if limit is not None and one.function.reserved_concurrency == "none":
         return Answer(
             question, f"possible: {limit:.3g} calls at once reach its limit, and nothing bounds them"
         )
-    return Answer(question, "not known", "rate_limit_per_s, requests_per_month, layers, jitter")
+    fields = {
+        "rate_limit_per_s": one.target.rate_limit_per_s,
+        "requests_per_month": one.function.requests_per_month,
+        "layers": one.call.layers,
+    }
+    return Answer(question, "not known", _missing(fields) or "jitter")
+
+
+def _missing(fields: Mapping[str, object]) -> str:
+    """Return the names of the fields that are not known."""
+    return ", ".join(name for name, value in fields.items() if value is None)
 
 
 def _pure(function: Function) -> Answer:
@@ -131,7 +145,8 @@ def _pure(function: Function) -> Answer:
 def _repeated(function: Function) -> Answer:
     question, again = "Repeated by the platform?", repeats(function)
     if again is None:
-        return Answer(question, "not known", "trigger, platform_retries")
+        missing = "platform_retries" if function.trigger is not None else "trigger, platform_retries"
+        return Answer(question, "not known", missing)
     safe = [name for name, call in (function.calls or {}).items() if call.idempotent is False]
     if again == 0:
         return Answer(question, "no")
@@ -146,7 +161,8 @@ def _cold(function: Function) -> Answer:
     if function.provisioned_concurrency:
         return Answer(question, f"no: {function.provisioned_concurrency} environments are kept warm")
     if cold is None or goal is None:
-        return Answer(question, "not known", "cold_start_ms, latency_goal_ms")
+        fields = {"cold_start_ms": cold, "latency_goal_ms": goal}
+        return Answer(question, "not known", _missing(fields))
     total = cold + (function.duration_ms or 0.0)
     word = "yes" if total > goal else "no"
     return Answer(question, f"{word}: {total:g} ms with a cold start, {goal:g} ms are wanted")

@@ -26,7 +26,7 @@ class Money(NamedTuple):
     """US dollars a month (attempt_usd: one attempt). None: not known. `because`: how outages were reckoned.
 
     `retries_usd`, `healed_usd`: None too where nothing is to be repeated.
-    `share_needed`: share of the outage cost to avoid for protection to pay; above 1 it cannot.
+    `share_needed`: share of the outage cost to avoid for protection and retries to pay; above 1 they cannot.
     """
 
     attempt_usd: float | None
@@ -101,7 +101,7 @@ def money_of(one: Integration, *, attempts: int, callers: int) -> Money:
         if hour is not None and requests > 0.0:
             lost = hour / (requests / (MONTH_S / HOUR_S))  # what one failed request costs
             healed = requests * (errors - _power(errors, attempts)) * lost
-    needed = protection / share if share is not None and share > 0.0 else None
+    needed = (protection + (retries or 0.0)) / share if share is not None and share > 0.0 else None
     return Money(attempt, retries, healed, share, protection, needed, because)
 
 

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 import click
 
+from flyball_analytics.codes import ErrorCode
+
 
 class ExitCode(IntEnum):
     """What a script may rely on."""
@@ -37,56 +39,88 @@ MEANINGS: dict[ExitCode, str] = {
 
 
 class FlyballError(click.ClickException):
-    """An error as one paragraph on stderr; each kind has its exit code."""
+    """An error as one paragraph on stderr; each kind has its exit code, and a code to be explained by."""
 
     exit_code = ExitCode.BUG
+    usual = ErrorCode.DEFECT
+
+    def __init__(self, message: str, *, code: ErrorCode | None = None) -> None:
+        super().__init__(message)
+        self.code = self.usual if code is None else code
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Write the paragraph."""
-        click.echo(f"flyball: {self.format_message()}", file=file, err=file is None)
+        """Write the paragraph, with the code of what has none of its own."""
+        text = self.format_message()
+        if not text.endswith("]") or text.rpartition("[")[2].rstrip("]") not in set(ErrorCode):
+            text = f"{text} [{self.code}]"
+        click.echo(f"flyball: {text}", file=file, err=file is None)
 
 
 class InvalidError(FlyballError):
     """The command line or a file is wrong: the user can mend it."""
 
     exit_code = ExitCode.INVALID
+    usual = ErrorCode.INVALID
 
 
 class InconclusiveError(FlyballError):
     """There is not enough data to answer."""
 
     exit_code = ExitCode.INCONCLUSIVE
+    usual = ErrorCode.INCONCLUSIVE
 
 
 class BackendError(FlyballError):
     """AWS or another backend failed."""
 
     exit_code = ExitCode.BACKEND
+    usual = ErrorCode.BACKEND
 
 
 def failure_of(error: Exception) -> FlyballError:
     """Return the paragraph for an error: files are the user's, backends fail, the rest is our bug."""
+    from flyball_controller.ports import PortError
+
+    code = code_of(error)
+    if isinstance(error, PortError):
+        again = "; the same call may work later" if error.retryable else ""
+        return BackendError(f"{error.backend} failed: {error}{again}")
+    if code is ErrorCode.DEFECT:
+        return FlyballError(
+            f"internal error, {type(error).__name__}: {error}; this is a defect in flyball: "
+            "run again with `flyball --debug ...` and report what it prints",
+        )
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return InvalidError(f"{name}{error.strerror or error}", code=code)
+    return InvalidError(error.coded() if _is_map_error(error) else str(error), code=code)  # type: ignore[attr-defined]
+
+
+def code_of(error: Exception) -> ErrorCode:
+    """Return the code of an error that a command did not catch; what is no known error is our defect."""
     # Imported here: this runs once, at the end, and the frame must stay light.
     from flyball_analytics.labels import LabelsError
     from flyball_analytics.moments import MomentError
-    from flyball_analytics.problems import SeriesError
+    from flyball_analytics.problems import MissingPackageError, SeriesError
     from flyball_analytics.scenarios.node import ScenarioError
     from flyball_controller.core.errors import CheckpointError, PolicyError
     from flyball_controller.ports import PortError
 
-    invalid = SeriesError | LabelsError | MomentError | PolicyError | CheckpointError | ScenarioError
-    if isinstance(error, invalid) or _is_map_error(error):
-        return InvalidError(str(error))
-    if isinstance(error, PortError):
-        again = "; the same call may work later" if error.retryable else ""
-        return BackendError(f"{error.backend} failed: {error}{again}")
-    if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        return InvalidError(f"{name}{error.strerror or error}")
-    return FlyballError(
-        f"internal error, {type(error).__name__}: {error}; this is a defect in flyball: "
-        "run again with `flyball --debug ...` and report what it prints",
+    if isinstance(error, PolicyError):
+        return ErrorCode(error.code)
+    if _is_map_error(error):
+        return ErrorCode.INVALID  # each of its lines has a code
+    kinds: tuple[tuple[type[Exception], ErrorCode], ...] = (
+        (MissingPackageError, ErrorCode.MISSING_PACKAGE),  # before its parent
+        (SeriesError, ErrorCode.HISTORY),
+        (LabelsError, ErrorCode.LABELS),
+        (MomentError, ErrorCode.MOMENT),
+        (CheckpointError, ErrorCode.CHECKPOINT),
+        (ScenarioError, ErrorCode.SCENARIO),
+        (PortError, ErrorCode.BACKEND),
+        (OSError, ErrorCode.FILE),
     )
+    return next((code for kind, code in kinds if isinstance(error, kind)), ErrorCode.DEFECT)
 
 
 def _is_map_error(error: Exception) -> bool:

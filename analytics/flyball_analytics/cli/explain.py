@@ -1,53 +1,106 @@
-"""`flyball explain`: what a reason, an exit code or a hazard means."""
+"""`flyball explain`: what a reason, an error, an exit code or a hazard means."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import click
 
+from flyball.hints import did_you_mean
 from flyball_analytics.cli.errors import MEANINGS, ExitCode, InvalidError
-from flyball_analytics.problems import did_you_mean
+from flyball_analytics.cli.operating import form_option
+from flyball_analytics.codes import ABOUT as ERRORS
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.wording import WORDS
 from flyball_controller.core.model import Reason
 
 
-@click.command(short_help="Say what a reason, exit code or hazard means.")
-@click.argument("code", required=False)
-def explain(code: str | None) -> None:
-    """Say what a reason, exit code or hazard means.
+class Meaning(NamedTuple):
+    """What one code means. `number`: another way to ask for it, "" if there is none."""
 
-    CODE is a reason as it stands in the journal, by name or by number, an exit code
-    written as exit-2, or a hazard of `flyball assess`. Without CODE reasons and exit
-    codes are listed. Nothing is read and
-    nothing is changed.
+    kind: str
+    code: str
+    number: str
+    meaning: str
+    more: str = ""
+
+    @property
+    def title(self) -> str:
+        """How it is called above its meaning."""
+        if self.kind == "hazard":
+            return f"hazard {self.code}, found by flyball assess"
+        number = f"{self.number}, " if self.number else ""
+        return f"{self.kind} {number}{self.code}"
+
+
+@click.command(short_help="Say what a reason, error, exit code or hazard means.")
+@click.argument("code", required=False)
+@form_option
+def explain(code: str | None, form: str) -> None:
+    """Say what a reason, error, exit code or hazard means.
+
+    CODE is a reason as it stands in the journal, by name or by number, the word in
+    brackets behind an error, an exit code written as exit-2, or a hazard of `flyball
+    assess`. Without CODE all are listed. Nothing is read and nothing is changed.
 
     \b
     example: flyball explain ERROR_RATE_OVER_TRIP
+    example: flyball explain unknown-key
     example: flyball explain exit-4
     """
-    if code is None:
-        for reason in Reason:
-            click.echo(f"{reason.value:>3}  {reason.name}")
-        for exit_code in ExitCode:
-            click.echo(f"exit-{exit_code.value}  {exit_code.name}")
-        return
-    word = code.strip().upper().replace("-", "_")
-    if word.startswith("EXIT_") and word[5:].isdigit() and int(word[5:]) in {e.value for e in ExitCode}:
-        exit_code = ExitCode(int(word[5:]))
-        click.echo(f"exit code {exit_code.value}, {exit_code.name}\n  {MEANINGS[exit_code]}")
-        return
-    names = {reason.name: reason for reason in Reason} | {str(reason.value): reason for reason in Reason}
-    if word not in names:
-        from flyball_analytics.assess.hazards import ABOUT  # reads the map's records: only if asked for
+    from flyball_controller.codec import canonical_json
 
-        hazards = {kind.value.upper().replace("-", "_"): kind for kind in ABOUT}
-        if word in hazards:
-            click.echo(f"hazard {hazards[word]}, found by flyball assess\n  {ABOUT[hazards[word]]}")
+    known = list(meanings())
+    if code is None:
+        if form == "json":
+            click.echo(canonical_json({"schema": 1, "codes": [one._asdict() for one in known]}).decode())
             return
-        known = [*names, *(f"EXIT_{e.value}" for e in ExitCode), *hazards]
-        raise InvalidError(
-            f'there is no reason or exit code "{code}", and no hazard{did_you_mean(word, known)}; '
-            "`flyball explain` lists all",
-        )
-    reason = names[word]
-    words = WORDS[reason]
-    click.echo(f"reason {reason.value}, {reason.name}\n  {words.meaning}\n  said as: {words.sentence}")
+        for one in known:
+            asked = f"exit-{one.number}" if one.kind == "exit code" else one.number
+            click.echo(f"{one.kind:<9} {asked:>7}  {one.code}")
+        return
+    found = _found(code, known)
+    if form == "json":
+        click.echo(canonical_json({"schema": 1, **found._asdict()}).decode())
+        return
+    click.echo(f"{found.title}\n  {found.meaning}" + (f"\n  {found.more}" if found.more else ""))
+
+
+def meanings() -> Iterator[Meaning]:
+    """Yield everything that can be explained: reasons, errors, hazards, exit codes."""
+    from flyball_analytics.assess.hazards import ABOUT as HAZARDS  # reads the map's records: only here
+
+    for reason in Reason:
+        words = WORDS[reason]
+        yield Meaning("reason", reason.name, str(reason.value), words.meaning, f"said as: {words.sentence}")
+    for error in ErrorCode:
+        yield Meaning("error", error.value, "", ERRORS[error].meaning, ERRORS[error].remedy)
+    for kind, text in HAZARDS.items():
+        yield Meaning("hazard", kind.value, "", text)
+    for exit_code in ExitCode:
+        yield Meaning("exit code", exit_code.name, str(exit_code.value), MEANINGS[exit_code])
+
+
+def _found(code: str, known: list[Meaning]) -> Meaning:
+    """Return what a word means; case, hyphens and underscores do not matter."""
+    word = _plain(code)
+    by_word: dict[str, Meaning] = {}
+    for one in known:
+        if one.kind == "exit code":
+            by_word[f"EXIT_{one.number}"] = one
+            continue
+        by_word[_plain(one.code)] = one
+        if one.number:
+            by_word[one.number] = one
+    if word in by_word:
+        return by_word[word]
+    raise InvalidError(
+        f'there is no reason or exit code "{code}", no error and no hazard{did_you_mean(word, by_word)}; '
+        "`flyball explain` lists all",
+        code=ErrorCode.UNKNOWN_NAME,
+    )
+
+
+def _plain(word: str) -> str:
+    return word.strip().strip("[]").upper().replace("-", "_")

@@ -15,7 +15,9 @@ from typing import Any
 
 import click
 
+from flyball.hints import did_you_mean
 from flyball_analytics.cli.errors import FlyballError, InvalidError, failure_of
+from flyball_analytics.codes import ErrorCode
 
 PLUGIN_GROUP = "flyball.commands"
 
@@ -64,7 +66,6 @@ class FlyballGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Add a guess to click's message for an unknown command."""
-        from flyball_analytics.problems import did_you_mean
 
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in self.list_commands(ctx):
@@ -91,6 +92,10 @@ class FlyballGroup(click.Group):
         """Run the command; known errors end as one paragraph with their exit code."""
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.format_message()} [{ErrorCode.USAGE}]", error.ctx) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -113,6 +118,7 @@ def _load(point: EntryPoint) -> object:
         raise InvalidError(
             f"command {point.name!r} needs the Python package {missing!r}, which is not installed; "
             f"install the extra that has it, e.g. pip install 'flyball[local]'",
+            code=ErrorCode.MISSING_PACKAGE,
         ) from error
 
 

@@ -11,6 +11,7 @@ from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.operating import form_option
 from flyball_analytics.cli.program import program_name
+from flyball_analytics.codes import ErrorCode
 
 
 @click.command(short_help="Write a commented integration map and policy to begin with.")
@@ -35,7 +36,10 @@ def init(folder: Path, force: bool, form: str) -> None:
     files = scaffold()
     there = [str(folder / name) for name in files if (folder / name).exists()]
     if there and not force:
-        raise InvalidError(f"{', '.join(there)}: exists, nothing is written; give another folder, or --force")
+        raise InvalidError(
+            f"{', '.join(there)}: exists, nothing is written; give another folder, or --force",
+            code=ErrorCode.FILE_EXISTS,
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         write_whole(folder / name, text.encode())

@@ -8,21 +8,28 @@ call may be made twice) is no concern of this module.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from flyball_analytics.integrations import NONE
+from flyball_analytics.mapping.asking import DAYS, Asker
 from flyball_analytics.mapping.found import FoundFunction
-from flyball_controller.aws.errors import aws_call, error_code
+from flyball_controller.aws.errors import aws_call
 
-DAYS = 14  # of traffic: two weeks hold every weekday twice
 DAYS_PER_MONTH = 730.0 / 24.0
 ASYNC_RETRIES = 2  # Lambda's own, unless set otherwise
 TRIGGERS = {"sqs": "queue", "kinesis": "stream", "dynamodb": "stream", "kafka": "stream"}
-ABSENT = "ResourceNotFoundException"
+# Who may invoke it, by its resource policy: these wait for the answer, the others hand over an event.
+WAITING = (
+    "apigateway",
+    "elasticloadbalancing",
+    "lex",
+    "cognito-idp",
+    "alexa-appkit",
+    "edgelambda",
+    "vpc-lattice",
+)
+HANDING = ("events", "s3", "sns", "logs", "ses", "iot", "config", "cloudformation", "codecommit", "scheduler")
 
 
 class AwsReaders(NamedTuple):
@@ -33,8 +40,8 @@ class AwsReaders(NamedTuple):
     metrics: Any
 
 
-def readers(*, region: str | None, endpoint_url: str | None) -> AwsReaders:
-    """Return clients that retry throttles: the control plane allows few calls a second."""
+def new_client(service: str, *, region: str | None, endpoint_url: str | None) -> Any:
+    """Return a client that retries throttles: the control plane allows few calls a second."""
     import boto3
     from botocore.config import Config
 
@@ -45,11 +52,17 @@ def readers(*, region: str | None, endpoint_url: str | None) -> AwsReaders:
         user_agent_extra="flyball",
     )
     session: Any = boto3.session.Session()
-    made = [
-        session.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
-        for service in ("lambda", "sqs", "cloudwatch")
-    ]
-    return AwsReaders(*made)
+    return session.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+def readers(*, region: str | None, endpoint_url: str | None) -> AwsReaders:
+    """Return the clients that functions are read with."""
+    return AwsReaders(
+        *(
+            new_client(service, region=region, endpoint_url=endpoint_url)
+            for service in ("lambda", "sqs", "cloudwatch")
+        )
+    )
 
 
 def list_functions(aws: AwsReaders, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -80,7 +93,8 @@ class _Reading:
         self._aws = aws
         self._name = str(configuration["FunctionName"])
         self._now_s = now_s
-        self._unknown: list[str] = []
+        self._asker = Asker()
+        self._unknown = self._asker.unknown
         self._fields: dict[str, object] = {
             "timeout_s": configuration.get("Timeout"),
             "memory_mb": configuration.get("MemorySize"),
@@ -96,32 +110,21 @@ class _Reading:
         known = {key: value for key, value in self._fields.items() if value is not None}
         return FoundFunction(self._name, known, tuple(self._unknown))
 
-    def _ask(self, what: str, call: Callable[..., Any], **arguments: object) -> dict[str, Any] | None:
-        """Return a reply, {} if the thing does not exist, None (and a note) if it could not be read."""
-        try:
-            reply: dict[str, Any] = call(**arguments)
-        except ClientError as error:
-            if error_code(error) == ABSENT:
-                return {}
-            self._unknown.append(f"{what}: {error_code(error) or 'refused'}")
-            return None
-        except BotoCoreError as error:
-            self._unknown.append(f"{what}: {type(error).__name__}")
-            return None
-        return reply
+    def _ask(self, what: str, operation: str, action: str) -> dict[str, Any] | None:
+        """Ask Lambda about the function."""
+        call = getattr(self._aws.functions, operation)
+        return self._asker.ask(what, call, f"lambda:{action}", FunctionName=self._name)
 
     def _concurrency(self) -> None:
-        reply = self._ask(
-            "reserved_concurrency", self._aws.functions.get_function_concurrency, FunctionName=self._name
-        )
+        reply = self._ask("reserved_concurrency", "get_function_concurrency", "GetFunctionConcurrency")
         if reply is not None:
             self._fields["reserved_concurrency"] = reply.get("ReservedConcurrentExecutions", NONE)
 
     def _provisioned(self) -> None:
         reply = self._ask(
             "provisioned_concurrency",
-            self._aws.functions.list_provisioned_concurrency_configs,
-            FunctionName=self._name,
+            "list_provisioned_concurrency_configs",
+            "ListProvisionedConcurrencyConfigs",
         )
         if reply is not None:
             configs = reply.get("ProvisionedConcurrencyConfigs", ())
@@ -130,8 +133,8 @@ class _Reading:
             )
 
     def _triggers(self) -> None:
-        """Tell queue and stream by event source; else asynchronous settings, where somebody made them."""
-        reply = self._ask("trigger", self._aws.functions.list_event_source_mappings, FunctionName=self._name)
+        """Tell queue and stream by event source; else by who may invoke it, and asynchronous settings."""
+        reply = self._ask("trigger", "list_event_source_mappings", "ListEventSourceMappings")
         sources = (reply or {}).get("EventSourceMappings", ())
         if sources:
             self._event_source(sources[0])
@@ -139,17 +142,38 @@ class _Reading:
                 self._unknown.append(f"trigger: {len(sources)} event sources; the first is taken")
             return
         settings = self._ask(
-            "platform_retries", self._aws.functions.get_function_event_invoke_config, FunctionName=self._name
+            "platform_retries", "get_function_event_invoke_config", "GetFunctionEventInvokeConfig"
         )
-        if settings:
+        invoker = self._invoker()
+        if settings and invoker != "http":
             self._fields["trigger"] = "async"
             self._fields["platform_retries"] = settings.get("MaximumRetryAttempts", ASYNC_RETRIES)
             failures = settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
             self._fields["dead_letter"] = self._dead_letter or bool(failures)
-        elif self._dead_letter:
+        elif self._dead_letter and invoker != "http":
             self._fields["trigger"], self._fields["dead_letter"] = "async", True
+        elif invoker:
+            self._fields["trigger"] = invoker
+            if invoker == "async" and settings is not None:
+                self._fields["platform_retries"] = ASYNC_RETRIES
+                self._fields["dead_letter"] = False
         else:
-            self._unknown.append("trigger: no event source and no asynchronous settings; http or async?")
+            self._unknown.append(
+                "trigger: no event source, no asynchronous settings, no policy that tells; http or async?"
+            )
+
+    def _invoker(self) -> str:
+        """Return http or async by the services that its resource policy lets in; "" if that tells nothing."""
+        reply = self._ask("trigger", "get_policy", "GetPolicy")
+        services = set(_services(str((reply or {}).get("Policy", "{}"))))
+        waiting, handing = services & set(WAITING), services & set(HANDING)
+        if waiting and handing:
+            both = ", ".join(sorted(waiting | handing))
+            self._unknown.append(f"trigger: its policy lets in {both}; http is taken")
+        if waiting or handing:
+            return "http" if waiting else "async"
+        address = self._ask("trigger", "get_function_url_config", "GetFunctionUrlConfig")
+        return "http" if (address or {}).get("FunctionUrl") else ""
 
     def _event_source(self, source: dict[str, Any]) -> None:
         arn = str(source.get("EventSourceArn", ""))
@@ -163,14 +187,19 @@ class _Reading:
             self._fields["dead_letter"] = bool(failures)
             return
         _, _, _, _, account, queue = arn.split(":", 5)
-        address = self._ask(
-            "dead_letter", self._aws.queues.get_queue_url, QueueName=queue, QueueOwnerAWSAccountId=account
+        address = self._asker.ask(
+            "dead_letter",
+            self._aws.queues.get_queue_url,
+            "sqs:GetQueueUrl",
+            QueueName=queue,
+            QueueOwnerAWSAccountId=account,
         )
         if not address:
             return
-        attributes = self._ask(
+        attributes = self._asker.ask(
             "dead_letter",
             self._aws.queues.get_queue_attributes,
+            "sqs:GetQueueAttributes",
             QueueUrl=address["QueueUrl"],
             AttributeNames=["RedrivePolicy"],
         )
@@ -183,26 +212,41 @@ class _Reading:
 
     def _traffic(self) -> None:
         """Read invocations and mean duration of the last two weeks."""
-        end = datetime.fromtimestamp(self._now_s, tz=UTC)
-        totals = {}
-        for metric, statistic in (("Invocations", "Sum"), ("Duration", "Average")):
-            reply = self._ask(
+        function = [{"Name": "FunctionName", "Value": self._name}]
+        invoked, took = (
+            self._asker.daily(
+                self._aws.metrics,
                 metric.lower(),
-                self._aws.metrics.get_metric_statistics,
+                now_s=self._now_s,
+                statistics=statistics,
                 Namespace="AWS/Lambda",
                 MetricName=metric,
-                Dimensions=[{"Name": "FunctionName", "Value": self._name}],
-                StartTime=end - timedelta(days=DAYS),
-                EndTime=end,
-                Period=DAYS * 86_400,
-                Statistics=[statistic],
+                Dimensions=function,
             )
-            points = (reply or {}).get("Datapoints", ())
-            # The period may be cut at midnight, so two points can come; each is as long as the other says.
-            totals[metric] = [float(point[statistic]) for point in points]
-        if totals["Invocations"]:
-            self._fields["requests_per_month"] = round(sum(totals["Invocations"]) / DAYS * DAYS_PER_MONTH)
-        else:
+            for metric, statistics in (("Invocations", ("Sum",)), ("Duration", ("Sum", "SampleCount")))
+        )
+        invocations = sum(day["Sum"] for day in invoked or ())
+        if invocations:
+            self._fields["requests_per_month"] = round(invocations / DAYS * DAYS_PER_MONTH)
+        elif invoked is not None:
             self._unknown.append(f"requests_per_month: no invocations recorded in {DAYS} days")
-        if totals["Duration"]:
-            self._fields["duration_ms"] = round(max(totals["Duration"]), 1)
+        count = sum(day["SampleCount"] for day in took or ())
+        if count:
+            self._fields["duration_ms"] = round(sum(day["Sum"] for day in took or ()) / count, 1)
+
+
+def _services(policy: str) -> Iterator[str]:
+    """Yield the services that a resource policy lets in, without their domain.
+
+    >>> list(_services('{"Statement": [{"Principal": {"Service": "sns.amazonaws.com"}}]}'))
+    ['sns']
+    """
+    try:
+        statements = json.loads(policy).get("Statement", [])
+    except (ValueError, AttributeError):
+        return
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principal = statement.get("Principal") if isinstance(statement, dict) else None
+        services = principal.get("Service", ()) if isinstance(principal, dict) else ()
+        for service in [services] if isinstance(services, str) else services:
+            yield str(service).partition(".")[0]

@@ -125,6 +125,21 @@ def test_nothing_is_advised_where_nothing_helps():
     assert advise(one).advised(Pattern.NOTHING)
 
 
+def test_nothing_is_no_answer_while_a_question_is_open():
+    """Whether it may be made twice decides; until then neither a retry nor "nothing" is advised."""
+    one = one_call("{failures: transient, criticality: 1}", "{timeout_s: 2}")
+    assert not any(choice.advised for choice in advise(one).choices)
+
+
+def test_a_time_out_under_the_99th_percentile_is_never_near_enough():
+    """1.5 s is half of the wanted 2.4 s, but one good answer in a hundred takes 2 s."""
+    one = one_call("{latency_ms: 500, latency_p99_ms: 2000}", "{timeout_s: 1.5}")
+    assert choice(one, Pattern.TIMEOUT).advised
+    assert not choice(
+        one_call("{latency_ms: 500, latency_p99_ms: 2000}", "{timeout_s: 2}"), Pattern.TIMEOUT
+    ).advised
+
+
 def test_an_integration_is_as_critical_as_the_lesser_of_its_ends():
     """A critical function lives without the weather; what the call itself says counts before both."""
     assert criticality(one_call("{criticality: 2}", "{}", "    criticality: 5\n")) == 2

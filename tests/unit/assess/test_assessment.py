@@ -8,7 +8,7 @@ from flyball_analytics.assess.assessment import assess
 from flyball_analytics.assess.checklist import of_function, of_integration
 from flyball_analytics.assess.economics import money_of, outage_usd, protection_usd
 from flyball_analytics.assess.first_policy import policy_text
-from flyball_analytics.assess.forms import markdown_of, plain_of, text_of
+from flyball_analytics.assess.forms import gathered, markdown_of, plain_of, text_of
 from flyball_analytics.assess.hazards import Severity
 from flyball_analytics.integrations import Call, Function, Target
 from flyball_analytics.integrations_file import parse_integrations
@@ -128,7 +128,7 @@ def test_the_text_says_first_what_to_do_first():
     """Ten steps, then the rest on demand."""
     judged = assess(careless())
     assert "  1. payments-api: let only alarms" in text_of(judged)
-    assert f"and {len(judged.steps) - 10} more: --all" in text_of(judged)
+    assert f"and {len(gathered(judged.steps)) - 10} more: --all" in text_of(judged)
     assert "more: --all" not in text_of(judged, everything=True)
     assert "called by no function of the map: unused" in text_of(judged)
     assert "nothing: it calls no target: a pure function needs no pattern" in text_of(judged)
@@ -213,6 +213,7 @@ def test_each_question_about_a_function_is_answered_or_called_unknown(function, 
         ("{error_ratio: 0.02, sla_ratio: 0.99}", "{}", "", 3, "more than the SLA's 1 %"),
         ("{sla_ratio: 0.99}", "{}", "", 3, "SLA 99 %"),
         ("{}", "{jitter: false}", "", 5, "yes: pauses without jitter"),
+        ("{}", "{jitter: false, layers: {}}", "", 5, "no: nobody repeats the call"),
         (
             "{rate_limit_per_s: 2}",
             "{layers: {a: 3}}",
@@ -240,3 +241,79 @@ def test_each_question_about_a_call_is_answered_with_its_numbers(target, call, f
     """The answer is checked by reading it."""
     one = one_call(target, call, function)
     assert said in of_integration(one, money_of(one, attempts=1, callers=1))[number].answer
+
+
+RANKED = """
+version: 1
+targets:
+  dear: {criticality: 5, usd_per_outage_h: 12000, outages_per_year: 2, recovery_s: 1800, failures: transient}
+  cheap: {criticality: 5, usd_per_outage_h: 120, outages_per_year: 2, recovery_s: 1800, failures: transient}
+  unknown: {criticality: 4, failures: transient}
+functions:
+  a: {trigger: http, criticality: 5, requests_per_month: 100000000, calls: {cheap: {timeout_s: none}}}
+  b: {trigger: http, criticality: 5, calls: {dear: {timeout_s: none}}}
+  c: {trigger: http, requests_per_month: 1000, calls: {unknown: {timeout_s: none}}}
+  d: {trigger: http, requests_per_month: 2000, calls: {unknown: {timeout_s: none}}}
+  e: {trigger: http, calls: {unknown: {timeout_s: none}}}
+"""
+
+
+def test_what_costs_most_comes_first_then_what_is_critical_then_what_is_busy():
+    """2 x 0.5 h a year x $12,000 = $1,000 a month; $10 for the cheap one, however many requests it has."""
+    judged = assess(parse_integrations(RANKED.encode(), where="i"))
+    steps = [step for step in judged.steps if step.severity is Severity.HIGH]
+    assert [(step.where, step.usd) for step in steps] == [
+        ("b -> dear", pytest.approx(1_000.0)),
+        ("a -> cheap", pytest.approx(10.0)),
+        ("d -> unknown", None),
+        ("c -> unknown", None),
+        ("e -> unknown", None),
+    ]
+
+
+def test_protection_has_to_earn_what_retries_cost_too():
+    """Both are paid: of $1,000 of outages a month, their share has to be avoided."""
+    one = one_call(
+        "{criticality: 5, latency_ms: 300, error_ratio: 0.01, usd_per_call: 0.001, usd_per_outage_h: 12000,"
+        " outages_per_year: 2, recovery_s: 1800}",
+        "{idempotent: true}",
+        "    memory_mb: 512\n    requests_per_month: 2628000\n",
+    )
+    money = money_of(one, attempts=3, callers=1)
+    assert money.retries_usd == pytest.approx(26_280 * 1.01 * (0.001 + 0.3 * 0.5 * 0.000_013_333_4))
+    assert money.share_needed == pytest.approx((protection_usd(1) + money.retries_usd) / 1_000.0)
+    assert money_of(one, attempts=1, callers=1).share_needed == pytest.approx(protection_usd(1) / 1_000.0)
+    assert money_of(one, attempts=1, callers=4).outage_usd == pytest.approx(250.0)
+
+
+def test_questions_name_the_fields_that_are_missing_and_no_other():
+    """A field that is there is not asked for again."""
+    judged = assess(parse_integrations(RANKED.replace("c: {", "c: {memory_mb: 512, ").encode(), where="i"))
+    asked = judged.questions()
+    assert asked["latency_ms"] == ["c -> unknown"]
+    assert "c -> unknown" not in asked["latency_ms, memory_mb"]
+    assert judged.unknown() == sum(len(places) for places in asked.values())
+
+
+def test_what_is_done_for_the_same_reason_is_one_step_with_its_places():
+    """Ten times the same line says less than one with ten names; the dearest place says why."""
+    judged = assess(parse_integrations(RANKED.encode(), where="i"))
+    (first, places), *_ = gathered(judged.steps)
+    assert first.where == "b -> dear"
+    assert places == ["b -> dear", "a -> cheap", "d -> unknown", "c -> unknown", "e -> unknown"]
+    said = "  1. b -> dear, a -> cheap, d -> unknown, c -> unknown and 1 more: set a time-out"
+    assert said in text_of(judged)
+    assert "[outages $1,000 a month at the first]" in text_of(judged)
+    assert "c -> unknown, e -> unknown: set a time-out" in text_of(judged, everything=True)
+    assert sum(len(places) for _, places in gathered(judged.steps)) == len(judged.steps)
+
+
+def test_markdown_of_a_large_fleet_fits_a_comment():
+    """GitHub takes 65,536 characters; what is left out is counted."""
+    functions = "".join(
+        f"  function-number-{n}: {{calls: {{payments-api: {{timeout_s: none}}}}}}\n" for n in range(300)
+    )
+    text = f"version: 1\ntargets: {{payments-api: {{}}}}\nfunctions:\n{functions}"
+    made = markdown_of(assess(parse_integrations(text.encode(), where="i")))
+    assert len(made) < 65_536
+    assert "and 260 integrations more" in made

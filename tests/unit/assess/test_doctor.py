@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from click.testing import CliRunner
 
+from flyball.contract import Document, TargetParams
 from flyball_analytics import checkup
 from flyball_analytics.checkup import State
 from flyball_analytics.cli import cli
@@ -79,7 +80,7 @@ def test_a_misspelt_variable_is_found_with_a_guess():
     """The controller refuses to start with it."""
     finding = checkup.variables({"FLYBALL_TARGETZ": "1", "PATH": ""}, ("FLYBALL_TARGETS",))
     assert finding.state is State.FAIL
-    assert 'did you mean "FLYBALL_TARGETS"?' in finding.says
+    assert "did you mean 'FLYBALL_TARGETS'?" in finding.says
 
 
 def test_files_that_are_missing_warn_and_wrong_ones_fail():
@@ -88,8 +89,13 @@ def test_files_that_are_missing_warn_and_wrong_ones_fail():
     assert checkup.policy_file(Path("p.yaml")).state is State.WARN
     Path("i.yaml").write_text("version: 1\nfunctions: {f: {x: 1}}")
     Path("p.yaml").write_text("version: 3")
-    assert "unknown key 'x'" in checkup.map_file(Path("i.yaml")).says
-    assert "must be 1" in checkup.policy_file(Path("p.yaml")).says
+    assert "unknown key 'x' [unknown-key]" in checkup.map_file(Path("i.yaml")).says
+    assert "must be 1 [wrong-version]" in checkup.policy_file(Path("p.yaml")).says
+    assert checkup.policy_file(Path("p.yaml")).remedy.endswith("of an older format: flyball migrate p.yaml")
+    Path("p.yaml").write_text("version: 1\ndefaults: {open_floor: 7}")
+    assert checkup.policy_file(Path("p.yaml")).remedy == "correct it; an editor helps: flyball schema policy"
+    Path("folder").mkdir()
+    assert checkup.map_file(Path("folder")).says == "Is a directory"
 
 
 def installation(*, load=None, seen=(None, "")):
@@ -108,7 +114,7 @@ def installation(*, load=None, seen=(None, "")):
 def test_an_installation_says_what_it_lacks():
     """Tables, permissions, a first document: in this order they are mended."""
     absent = PortError("no table", backend="dynamodb", retryable=False)
-    live = SimpleNamespace(document=SimpleNamespace(targets={"a": 1}))
+    live = SimpleNamespace(document=Document(1, "", "p", {"a": TargetParams()}))
     empty = SimpleNamespace(document=None)
     states = [
         [finding.state for finding in checkup.installed(installation(**given), now_s=NOW_S)]

@@ -109,3 +109,122 @@ def test_many_batch_functions_are_counted_not_listed():
     text = SOUND.replace("reserved_concurrency: 20", "reserved_concurrency: none") + batch
     (hazard,) = hazards_of(parse_integrations(text.encode(), where="i"))
     assert "batch, b0, b1 and 3 more" in hazard.says
+
+
+def one(function: str = "", call: str = "", target: str = "", rollback: str = "") -> set[Kind]:
+    """The hazards of one function `f` that calls one target, with what is given and no more."""
+    text = (
+        f"version: 1\nrollback_alarms: [{rollback}]\ntargets:\n  api: {{{target}}}\n"
+        f"functions:\n  f: {{{function}{', ' if function else ''}calls: {{api: {{{call}}}}}}}\n"
+        "  batch: {trigger: queue, criticality: 2, reserved_concurrency: none}\n"
+    )
+    return {hazard.kind for hazard in hazards_of(parse_integrations(text.encode(), where="i"))}
+
+
+COLD = "criticality: 4, cold_start_ms: 900, duration_ms: 200, latency_goal_ms: "
+MINOR = "criticality: 5, timeout_s: 10"
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "not_found"),
+    [
+        (Kind.NO_TIMEOUT, {"call": "timeout_s: none"}, {"call": "timeout_s: 100"}),
+        (Kind.DEFAULT_TIMEOUT, {"function": "timeout_s: 3"}, {"function": "timeout_s: 3.1"}),
+        # 3 x 2 s + 2 x 1 s = 8 s.
+        (
+            Kind.RETRIES_OUTLAST_FUNCTION,
+            {"function": "timeout_s: 7.9", "call": "timeout_s: 2, layers: {a: 3}, backoff_max_s: 1"},
+            {"function": "timeout_s: 8", "call": "timeout_s: 2, layers: {a: 3}, backoff_max_s: 1"},
+        ),
+        # One attempt that is longer than the function is cut, but repeats nothing.
+        (
+            Kind.RETRIES_OUTLAST_FUNCTION,
+            {"function": "timeout_s: 5", "call": "timeout_s: 3, layers: {a: 2}"},
+            {"function": "timeout_s: 5", "call": "timeout_s: 6, layers: {a: 1}"},
+        ),
+        (Kind.UNBOUNDED_RETRIES, {"call": "layers: {a: unlimited}"}, {"call": "layers: {a: 1000}"}),
+        (Kind.STACKED_RETRIES, {"call": "layers: {a: 2, b: 2}"}, {"call": "layers: {a: 4, b: 1}"}),
+        (
+            Kind.NO_DEAD_LETTERS,
+            {"function": "trigger: async, dead_letter: false"},
+            {"function": "trigger: http, dead_letter: false"},
+        ),
+        (
+            Kind.NO_DEAD_LETTERS,
+            {"function": "trigger: stream, dead_letter: false"},
+            {"function": "trigger: stream, dead_letter: true"},
+        ),
+        (
+            Kind.NON_IDEMPOTENT_RETRY,
+            {"call": "idempotent: false, layers: {a: 2}"},
+            {"call": "idempotent: true, layers: {a: 2}"},
+        ),
+        (
+            Kind.NON_IDEMPOTENT_RETRY,
+            {"function": "trigger: async", "call": "idempotent: false, layers: {}"},
+            {"function": "trigger: async, platform_retries: 0", "call": "idempotent: false, layers: {}"},
+        ),
+        (
+            Kind.SHARED_CONCURRENCY,
+            {"function": "criticality: 4, reserved_concurrency: none"},
+            {"function": "criticality: 3, reserved_concurrency: none"},
+        ),
+        (
+            Kind.SHARED_CONCURRENCY,
+            {"function": "criticality: 5, reserved_concurrency: none"},
+            {"function": "criticality: 5, reserved_concurrency: 10"},
+        ),
+        # 900 ms + 200 ms = 1,100 ms.
+        (
+            Kind.NO_PROVISIONED_CONCURRENCY,
+            {"function": f"{COLD}1099, provisioned_concurrency: 0"},
+            {"function": f"{COLD}1100, provisioned_concurrency: 0"},
+        ),
+        (
+            Kind.NO_PROVISIONED_CONCURRENCY,
+            {"function": f"{COLD}500, provisioned_concurrency: 0"},
+            {"function": f"{COLD}500, provisioned_concurrency: 1"},
+        ),
+        (
+            Kind.ROLLBACK_BY_OWN_ALARM,
+            {"target": "alarms: [a, b]", "rollback": "b"},
+            {"target": "alarms: [a, b]", "rollback": "c"},
+        ),
+        (
+            Kind.NO_JITTER,
+            {"call": "jitter: false, layers: {a: 2}"},
+            {"call": "jitter: false, layers: {}"},
+        ),
+        (
+            Kind.TIMEOUT_UNDER_P99,
+            {"call": "timeout_s: 0.9", "target": "latency_p99_ms: 901"},
+            {"call": "timeout_s: 0.9", "target": "latency_p99_ms: 900"},
+        ),
+        (
+            Kind.MINOR_CALL_HOLDS_CRITICAL,
+            {"function": MINOR, "call": "timeout_s: 5.1, layers: {}", "target": "criticality: 2"},
+            {"function": MINOR, "call": "timeout_s: 5, layers: {}", "target": "criticality: 2"},
+        ),
+        (
+            Kind.MINOR_CALL_HOLDS_CRITICAL,
+            {"function": MINOR, "call": "timeout_s: 9, layers: {}", "target": "criticality: 1"},
+            {"function": MINOR, "call": "timeout_s: 9, layers: {}", "target": "criticality: 3"},
+        ),
+    ],
+)
+def test_each_hazard_has_a_bound_and_lies_on_the_right_side_of_it(kind, found, not_found):
+    """One step to the safe side, and it is not told any more."""
+    assert kind in one(**found)
+    assert kind not in one(**not_found)
+
+
+def test_every_kind_of_hazard_is_tried_on_both_sides():
+    """A new kind without such a test would be a check that cannot fail."""
+    marks = test_each_hazard_has_a_bound_and_lies_on_the_right_side_of_it.pytestmark
+    assert {case[0] for mark in marks for case in mark.args[1]} == set(Kind)
+
+
+def test_a_pure_function_has_no_hazard_of_calls_and_needs_no_pattern():
+    """Formatting a string needs no breaker; that it takes three seconds is no default's fault."""
+    text = b"version: 1\nfunctions: {f: {trigger: http, timeout_s: 3, calls: {}}}"
+    assert hazards_of(parse_integrations(text, where="i")) == []

@@ -41,9 +41,9 @@ def test_every_problem_is_told_at_once_with_its_line():
     """Sixty functions are mended in one go, not in sixty runs."""
     told = problems(WRONG)
     assert [text.split(":")[1] for text in told] == ["4", "5", "6", "7", "10", "12", "12", "12"]
-    assert told[1] == "i.yaml:5: unknown key 'latency' (did you mean \"latency_ms\"?)"
+    assert told[1] == "i.yaml:5: unknown key 'latency'; did you mean 'latency_ms'?"
     assert "targets.pay.error_ratio=2 should be less than or equal to 1; Share of first" in told[2]
-    assert any("unknown key 'jiter' (did you mean \"jitter\"?)" in text for text in told)
+    assert any("unknown key 'jiter'; did you mean 'jitter'?" in text for text in told)
 
 
 def test_a_field_with_several_forms_is_told_once_with_all_of_them():
@@ -58,7 +58,7 @@ def test_a_misspelt_top_level_key_is_guessed():
     told = problems(b"version: 1\nfunctons: {}")
     assert told == (
         "i.yaml:1: functions is missing; Functions by name.",
-        "i.yaml:2: unknown key 'functons' (did you mean \"functions\"?)",
+        "i.yaml:2: unknown key 'functons'; did you mean 'functions'?",
     )
 
 
@@ -66,7 +66,7 @@ def test_a_call_of_an_unlisted_target_is_an_error_with_a_guess():
     """A typing error in a name would silently be another dependency."""
     data = b"version: 1\ntargets: {payments: {}}\nfunctions:\n  f:\n    calls:\n      payment: {}\n"
     assert problems(data) == (
-        "i.yaml:6: f calls 'payment', which is not under targets (did you mean \"payments\"?); add it there",
+        "i.yaml:6: f calls 'payment', which is not under targets: add it there; did you mean 'payments'?",
     )
 
 

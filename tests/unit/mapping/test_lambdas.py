@@ -23,6 +23,8 @@ from flyball_controller.ports import PortError
 
 NOW_S = 1_767_571_200.0  # 2026-01-05T00:00:00Z
 REGION, ACCOUNT = "eu-west-1", "123456789012"
+# moto has none of these; test_sources.py reads them from the SDK's own stubs.
+QUIET = [word for name in ("application-signals", "xray", "monitors") for word in ("--without", name)]
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_configuration_triggers_dead_letters_and_traffic_are_read(account):
     assert any("http or async?" in text for text in found["checkout"].unknown)
     text = draft_text(draft_of(found.values(), {}))
     assert "reserved_concurrency: none" in text
-    assert "# - checkout: which targets it calls: scan its source" in text
+    assert "# - which targets it calls: scan its source (--source NAME=FOLDER) (" in text
 
 
 def test_only_the_named_functions_are_read_and_a_missing_one_is_an_error(account):
@@ -110,9 +112,10 @@ def test_only_the_named_functions_are_read_and_a_missing_one_is_an_error(account
 def test_the_command_reads_the_account(account, monkeypatch):
     """As a user runs it: source and AWS in one draft."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    result = CliRunner().invoke(cli, ["map", "--aws", "--function", "checkout", "--format", "json"])
+    result = CliRunner().invoke(cli, ["map", "--aws", *QUIET, "--function", "checkout", "--format", "json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["map"]["functions"]["checkout"]["timeout_s"] == 3
+    assert "not asked: X-Ray" in json.loads(result.stdout)["unknown"]
     missing = CliRunner().invoke(cli, ["map", "--aws", "--function", "chekout"])
     assert missing.exit_code == 5
     assert "ResourceNotFound" in missing.stderr
@@ -184,3 +187,56 @@ def test_a_functions_own_dead_letter_queue_shows_that_it_is_invoked_asynchronous
     configuration = {"FunctionName": "f", "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:x"}}
     found = next(read_functions(aws, [configuration], now_s=NOW_S))
     assert (found.fields["trigger"], found.fields["dead_letter"]) == ("async", True)
+
+
+def test_who_may_invoke_a_function_tells_whether_somebody_waits(account):
+    """An API waits for the answer; S3 hands its event over, and Lambda repeats it twice."""
+    for name, principal in (("checkout", "apigateway.amazonaws.com"), ("events", "s3.amazonaws.com")):
+        account.add_permission(
+            FunctionName=name, StatementId="s", Action="lambda:InvokeFunction", Principal=principal
+        )
+    found = read()
+    assert found["checkout"].fields["trigger"] == "http"
+    events = found["events"].fields
+    assert (events["trigger"], events["platform_retries"], events["dead_letter"]) == ("async", 2, False)
+    assert any("http or async?" in text for text in found["mailer"].unknown)
+
+
+def test_a_policy_that_lets_in_both_kinds_and_a_url_are_told():
+    """http is the careful answer: nobody repeats what an API calls."""
+    both = {"Statement": [{"Principal": {"Service": ["sns.amazonaws.com", "apigateway.amazonaws.com"]}}]}
+    found = reading(
+        list_event_source_mappings={},
+        get_policy={"Policy": json.dumps(both)},
+        get_function_event_invoke_config={},
+    )
+    assert found.fields["trigger"] == "http"
+    assert "trigger: its policy lets in apigateway, sns; http is taken" in found.unknown
+    url = reading(list_event_source_mappings={}, get_function_url_config={"FunctionUrl": "https://x"})
+    assert url.fields["trigger"] == "http"
+    odd = reading(list_event_source_mappings={}, get_policy={"Policy": "[1]"})
+    assert "trigger" not in odd.fields
+    lone = {"Statement": {"Principal": "*"}}
+    assert "trigger" not in reading(get_policy={"Policy": json.dumps(lone)}).fields
+
+
+def test_days_are_weighed_by_their_invocations(account):
+    """900 fast invocations and 100 slow ones take 190 ms on average, not 550."""
+    metrics = boto3.client("cloudwatch", REGION)
+    for days, count, took in ((1, 900, 100.0), (3, 100, 1_000.0)):
+        at = datetime.fromtimestamp(NOW_S - days * 86_400.0, tz=UTC)
+        statistics = {"SampleCount": count, "Sum": count * took, "Minimum": took, "Maximum": took}
+        metrics.put_metric_data(
+            Namespace="AWS/Lambda",
+            MetricData=[
+                {
+                    "MetricName": "Duration",
+                    "Dimensions": [{"Name": "FunctionName", "Value": "checkout"}],
+                    "Timestamp": at,
+                    "Values": [took],
+                    "Counts": [float(count)],
+                    "StatisticValues": statistics,
+                }
+            ],
+        )
+    assert read("checkout")["checkout"].fields["duration_ms"] == 190.0

@@ -1,0 +1,78 @@
+"""Sixty functions, as a platform team has them: what is written must be readable in one go."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from click.testing import CliRunner
+from moto import mock_aws
+
+from flyball_analytics.cli import cli
+
+REGION = "eu-west-1"
+COUNT = 60
+# moto has none of these.
+QUIET = [word for name in ("application-signals", "xray", "monitors") for word in ("--without", name)]
+SOURCES = (
+    "import requests\ndef h(e, c):\n    return requests.post('https://pay.example/x', json=e)\n",
+    "import boto3\ntable = boto3.resource('dynamodb').Table('orders')\n",
+    "def h(e, c):\n    return e.upper()\n",
+)
+
+
+@pytest.fixture
+def fleet(monkeypatch, tmp_path):
+    """Sixty functions in an account, their sources in a folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        role = boto3.client("iam", REGION).create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("a.py", "")
+        functions = boto3.client("lambda", REGION)
+        for number in range(COUNT):
+            name = f"fn-{number:02d}"
+            functions.create_function(
+                FunctionName=name,
+                Runtime="python3.12",
+                Role=role["Arn"],
+                Handler="a.h",
+                Code={"ZipFile": code.getvalue()},
+                Timeout=3,
+            )
+            Path("src", name).mkdir(parents=True)
+            Path("src", name, "app.py").write_text(SOURCES[number % len(SOURCES)])
+        yield
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.usefixtures("fleet")
+def test_sixty_functions_are_drafted_and_judged_on_a_page_or_two():
+    """What repeats is said once with its places: a thousand lines would be read by nobody."""
+    run("map", "--sources", "src", "--aws", *QUIET, "--out", "integrations.yaml")
+    text = Path("integrations.yaml").read_text()
+    known = yaml.safe_load(text)
+    assert len(known["functions"]) == COUNT
+    assert set(known["targets"]) == {"pay.example", "dynamodb"}
+    not_known = text.partition("# What could not be known:")[2].splitlines()
+    assert len(not_known) < 20
+    shown = run("assess")
+    assert len(shown.splitlines()) < 40
+    # 20 functions post without a time-out; 40 that call something have Lambda's three seconds.
+    assert "high   no-time-out                 20  fn-00 -> pay.example" in shown
+    assert "medium default-time-out            40  fn-00, fn-01, fn-03, fn-04 and 36 more" in shown
+    run("assess", "--policy", "policy.yaml", "--out", "assessment.txt")
+    assert "valid, 2 targets" in run("validate", "policy.yaml")
