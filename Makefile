@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := client controller handlers analytics local tests benchmarks tools infra examples
-.PHONY: help setup demo docs test lint types contracts unit scenarios bench package infra format clean reliability mutants
+.PHONY: help setup demo docs test lint types contracts unit scenarios bench package infra format clean reliability mutants fuzz sbom
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,7 +30,14 @@ unit: setup
 
 reliability: setup  ## long runs: the simulation of faults and the model of the protocol, with their tables
 	@$(BIN)/python tools/reliability.py simulate $(if $(SIMULATE),$(SIMULATE),--schedules 40000)
-	@$(BIN)/python tools/reliability.py model --size long
+	@$(BIN)/python tools/reliability.py model --size long --traces $(or $(TRACES),1000)
+
+fuzz: setup  ## long fuzzing of every parser, gone on from its ledger: FUZZ="--inputs 1000000"
+	@$(BIN)/python tools/fuzz.py run --ledger dist/fuzz.jsonl $(FUZZ)
+	@$(BIN)/python tools/fuzz.py report dist/fuzz.jsonl
+
+sbom: setup  ## write the bill of materials (CycloneDX JSON) into dist/
+	@$(BIN)/python tools/sbom.py
 
 mutants:  ## change the decision core in thousands of ways and see which no test notices
 	@$(PYTHON) tools/bootstrap.py mutation

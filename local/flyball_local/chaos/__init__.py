@@ -1,0 +1,1 @@
+"""Chaos experiments without an account: hypothesis, steady state, fault, verdict, on virtual time."""
