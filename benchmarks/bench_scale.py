@@ -79,38 +79,50 @@ class Fleet:
 
 
 class Cost(NamedTuple):
-    """CPU milliseconds per target of a minute's round, and what it wrote."""
+    """CPU milliseconds of each shard's round (medians), and what all shards wrote in an incident minute."""
 
-    calm_ms: float
-    incident_ms: float
+    calm_ms: tuple[float, ...]
+    incident_ms: tuple[float, ...]
     saves: int
     circuits: int
+    decided: frozenset[int]  # how many targets got a decision, of every minute
+    twice: int  # decisions about a target that another shard had decided about in the same minute
+    conflicts: int
 
 
-def minutes(targets: Sequence[str], *, failing: frozenset[str], size: int) -> Cost:
-    """Run six calm minutes and five with failures; return the medians of the warm ones."""
+def minutes(shares: Sequence[Sequence[str]], *, failing: frozenset[str], size: int) -> Cost:
+    """Run six calm minutes and five with failures: every shard each minute, over the same stores."""
     fleet, store, circuits = Fleet(), MemoryCheckpoints(), MemoryCircuits()
     ports = Ports(fleet, store, circuits, MemoryHolds(), MemoryPublisher(), MemoryJournal())
-    cache: dict[str, Remembered] = {}
-    spent: list[float] = []
+    caches: list[dict[str, Remembered]] = [{} for _ in shares]
+    spent: list[list[float]] = [[] for _ in shares]
+    decided, twice, conflicts = set(), 0, 0
     for minute in range(11):
+        seen: set[str] = set()
         fleet.failing = failing if minute >= 6 else frozenset()
         if minute == 6:
             saves, published = store.saves, len(circuits.writes)
-        now_s = NOON_S + 60.0 * minute + 25.0
-        began_ns = time.process_time_ns()
-        run_once(
-            targets,
-            ports=ports,
-            policies=POLICIES,
-            now_s=now_s,
-            trigger=Trigger("tick", ""),
-            cache=cache,
-            fleet_size=size,
-        )
-        spent.append((time.process_time_ns() - began_ns) / 1e6 / max(1, len(targets)))
-    calm, incident = sorted(spent[1:6])[2], sorted(spent[6:])[2]
-    return Cost(calm, incident, (store.saves - saves) // 5, (len(circuits.writes) - published) // 5)
+        for share, cache, times in zip(shares, caches, spent, strict=True):
+            began_ns = time.process_time_ns()
+            report = run_once(
+                share,
+                ports=ports,
+                policies=POLICIES,
+                now_s=NOON_S + 60.0 * minute + 25.0,
+                trigger=Trigger("tick", ""),
+                cache=cache,
+                fleet_size=size,
+            )
+            times.append((time.process_time_ns() - began_ns) / 1e6)
+            names = {decision.target for decision in report.decisions}
+            twice += len(names & seen)
+            seen |= names
+            conflicts += report.conflicts
+        decided.add(len(seen))
+    calm = tuple(sorted(times[1:6])[2] for times in spent)
+    incident = tuple(sorted(times[6:])[2] for times in spent)
+    written = (store.saves - saves) // 5, (len(circuits.writes) - published) // 5
+    return Cost(calm, incident, *written, frozenset(decided), twice, conflicts)
 
 
 def document_bytes(targets: Sequence[str]) -> tuple[float, float]:
@@ -138,12 +150,12 @@ def main() -> None:
     size = 1_000 if parser.parse_args().quick else 10_000
     targets = [f"team-{n % 37:02d}/service-{n:05d}" for n in range(size)]
     failing = frozenset(targets[: size // 10])
-    whole = minutes(targets, failing=failing, size=size)
+    whole = minutes([targets], failing=failing, size=size)
     writes = whole.saves + whole.circuits
     calls_s = METRIC_CALL_S * math.ceil(METRICS_PER_TARGET * size / QUERIES_PER_CALL)
     reads_s = 2.0 * TABLE_CALL_S * math.ceil(size / KEYS_PER_CALL)
     # A function of 512 MB has 0.29 of a processor.
-    cpu_s = whole.incident_ms * size / 1_000.0 / 0.29
+    cpu_s = whole.incident_ms[0] / 1_000.0 / 0.29
     alone_s = calls_s + reads_s + writes * WRITE_CALL_S + cpu_s
     shards = max(2, math.ceil(alone_s / TICK_BUDGET_S))
     print(f"A minute of {size:,} targets, a tenth of them failing          needed     allowed")
@@ -154,6 +166,8 @@ def main() -> None:
     nominal, moved = document_bytes(targets)
     row(f"document, nominal ({nominal:.0f} B a target)", nominal * size, DOCUMENT_BYTES_MAX, "bytes")
     row(f"document, all moved ({moved:.0f} B a target)", moved * size, DOCUMENT_BYTES_MAX, "bytes")
+    documents = math.ceil(moved * size / DOCUMENT_BYTES_MAX)
+    print(f"    = {documents} installations, each with a document, or circuits alone")
     row("one tick that looks at all of them", alone_s, TICK_BUDGET_S, "s")
     print(
         f"    = metrics {calls_s:.0f} + reads {reads_s:.0f} + {writes:,} writes {writes * WRITE_CALL_S:.0f}"
@@ -162,16 +176,26 @@ def main() -> None:
     )
     sizes = [sum(shard_of(target, shards) == k for target in targets) for k in range(1, shards + 1)]
     print(f"\n{shards} shards: {min(sizes):,} to {max(sizes):,} targets   (reference: one shard)")
-    largest = Shard(sizes.index(max(sizes)) + 1, shards)
-    part = minutes(owned(targets, largest), failing=failing, size=size)
-    for name, one, all_ in (
-        ("calm", part.calm_ms, whole.calm_ms),
-        ("incident", part.incident_ms, whole.incident_ms),
+    shares = [owned(targets, Shard(number, shards)) for number in range(1, shards + 1)]
+    parts = minutes(shares, failing=failing, size=size)
+    for name, each, all_ in (
+        ("calm", parts.calm_ms, whole.calm_ms[0]),
+        ("incident", parts.incident_ms, whole.incident_ms[0]),
     ):
-        spent = one * max(sizes) / (all_ * size)
-        print(f"  processor of the largest shard, {name:<9} {one * max(sizes):>8,.0f} ms {spent:>7.3f} x")
+        print(f"  processor of the slowest shard, {name:<9} {max(each):>8,.0f} ms {max(each) / all_:>7.3f} x")
+        print(f"  processor of all shards, {name:<16} {sum(each):>8,.0f} ms {sum(each) / all_:>7.3f} x")
+    print(
+        f"  writes in an incident minute {parts.saves + parts.circuits:>21,}    "
+        f"{(parts.saves + parts.circuits) / writes:>7.3f} x"
+    )
+    print(
+        f"  targets decided about, each minute {sorted(parts.decided)}, by two shards {parts.twice}, "
+        f"lost races {parts.conflicts}"
+    )
+    assert parts.decided == {size}, "every target must have an owner"
+    assert not parts.twice, "no target may have two"
     begun_ns = time.process_time_ns()
-    owned(targets, largest)
+    owned(targets, Shard(shards, shards))
     print(f"  finding its targets {(time.process_time_ns() - begun_ns) / 1e6:>26,.0f} ms")
 
 

@@ -29,6 +29,7 @@ WIDE = {
         "cloudwatch:GetMetricData",
         "*",
     ): "CloudWatch has no resource for metric data and no condition for reading",
+    ("xray", "*"): "X-Ray has no resource for sending",
     ("appconfig", "deployment/*"): "deployments are numbered as they are made; below one environment",
     (
         "appconfig",
@@ -49,6 +50,7 @@ ROLES = {
     "StreamRole": "Function `stream`: a round for the targets whose metrics passed by.",
     "MetricStreamRole": "CloudWatch, to send metric updates to Firehose.",
     "DeliveryRole": "Firehose, to transform and store them.",
+    "ClientRole": "The AppConfig Agent of functions in the accounts of `ClientAccounts`.",
 }
 POLICIES = {
     "ClientPolicy": "Your own functions that run the client.",

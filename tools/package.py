@@ -5,7 +5,7 @@
 
 boto3 is bundled although Lambda has one: the publisher needs members of the
 AppConfig model that an older runtime does not know. Of its 400 service models
-the three that are called are kept.
+the four that are called are kept.
 
 Bytecode is compiled for the interpreters that are given, with unchecked hashes:
 Lambda's file system is read-only, so what is not compiled here is compiled at
@@ -36,7 +36,7 @@ DISTRIBUTIONS = (
     "aws-lambda-powertools", "boto3", "botocore", "jmespath", "python-dateutil",
     "s3transfer", "six", "typing_extensions", "urllib3",
 )  # fmt: skip
-MODELS = ("appconfig", "cloudwatch", "dynamodb")
+MODELS = ("appconfig", "cloudwatch", "dynamodb", "lambda")
 # Of Powertools the logger and the metrics serialiser are used; what those import is kept.
 POWERTOOLS = ("exceptions", "logging", "metrics", "shared", "tracing", "utilities/jmespath_utils", "warnings")
 # Records of one machine's installation; nothing reads them in Lambda.
@@ -56,7 +56,7 @@ class Limits(NamedTuple):
 
 
 LIMITS = {
-    "flyball-controller": Limits(50_000_000, 15_000_000),
+    "flyball-controller": Limits(20_000_000, 8_000_000),
     "flyball-validator": Limits(2_000_000, 500_000),
 }
 

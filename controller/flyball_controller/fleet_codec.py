@@ -25,7 +25,7 @@ def decode_fleet(data: bytes) -> FleetState:
         open_targets = tuple(sorted(str(name) for name in plain["open_targets"]))
         tightened = tuple((str(name), float(when)) for name, when in plain["tightened"])
         frozen_until_s = float(plain["frozen_until_s"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return FleetState()
     if not all(is_finite(when) for _, when in tightened) or not is_finite(frozen_until_s):
         return FleetState()

@@ -26,14 +26,14 @@ from flyball_controller.check_book import read_rows
 from flyball_controller.codec import decode_state, encode_state, journal_record, short_hash
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.fleet import FleetState, apply_fleet, fleet_step
-from flyball_controller.core.model import Decision, Hold, Mode, Observation, Quality, Reason
+from flyball_controller.core.model import Decision, Hold, Mode, Observation, Quality
 from flyball_controller.core.state import State, initial_state, nominal_setpoint
 from flyball_controller.core.step import step
 from flyball_controller.fleet_codec import decode_fleet, encode_fleet
 from flyball_controller.policy_set import PolicySet
 from flyball_controller.ports import Checkpoint, Conflict, PortError, Saved
 from flyball_controller.publication import backfill, circuits_of, is_news, to_params
-from flyball_controller.round_records import Ports, Remembered, RunReport, Trigger
+from flyball_controller.round_records import Ports, Remembered, RunReport, Trigger, fault_of, reset_record
 
 __all__ = ["Ports", "Remembered", "RunReport", "Trigger", "run_once"]
 
@@ -89,7 +89,7 @@ def run_once(
     rounds = _Rounds(ports, policies, now_s, trigger, given or {}, cache, checkpoint_every_s)
     rounds.begin(names, fleet_size if fleet_size is not None else len(names), sole_writer=sole_writer)
     for name in names:
-        rounds.run_target(name)
+        rounds.apart(name, rounds.run_target)
     return rounds.finish()
 
 
@@ -151,8 +151,8 @@ class _Rounds:
         self.fleet = self.fleet_now = decode_fleet(fleet_item.data)
         for name in unknown:
             if name not in self.known or self.known[name].version != stored[name].version:
-                self.known[name] = self._remember(name, stored[name])
-                self.reread.add(name)
+                self.apart(name, partial(self._reread, stored=stored[name]))
+        names = [name for name in names if name not in self.failed]
         try:
             self.holds = self.ports.holds.active(names)
         except PortError as error:
@@ -169,9 +169,21 @@ class _Rounds:
         except PortError as error:  # checks are a help: a round without them need not be repeated
             self.errors.append(("*", PortError(str(error), backend=error.backend, retryable=False)))
 
+    def apart(self, name: str, act: Callable[[str], object]) -> None:
+        """Do one target's part; a fault of ours in it is told, and nobody else's part is left undone."""
+        try:
+            act(name)
+        except Exception as fault:  # noqa: BLE001 - it has no known kind: that is what makes it a fault
+            self._fail([name], fault_of(name, fault))
+            self._forget(name)
+
     def _fail(self, names: Sequence[str], error: PortError) -> None:
         self.failed.update(names)
         self.errors.extend((name, error) for name in names)
+
+    def _reread(self, name: str, stored: Checkpoint) -> None:
+        self.known[name] = self._remember(name, stored)
+        self.reread.add(name)
 
     def _remember(self, name: str, stored: Checkpoint) -> Remembered:
         """Return the decoded checkpoint; damaged bytes mean a fresh start, never a crash nor an OPEN."""
@@ -181,19 +193,8 @@ class _Rounds:
         try:
             return Remembered(stored.version, decode_state(stored.data), self.now_s)
         except CheckpointError as error:
-            self.records.append(self._note_reset(name, str(error)))
+            self.records.append(reset_record(name, str(error), at_s=self.now_s, trigger=self.trigger))
             return Remembered(stored.version, self._backfilled(name, initial_state(policy)), -1.0)
-
-    def _note_reset(self, name: str, why: str) -> dict[str, object]:
-        return {
-            "schema": 1,
-            "target": name,
-            "at_s": self.now_s,
-            "sequence": 0,
-            "event": Reason.CHECKPOINT_RESET.name,
-            "detail": why,
-            "trigger": self.trigger.kind,
-        }
 
     def _backfilled(self, name: str, state: State) -> State:
         """Return the state with weeks of history learned: a new target is sharp from its first minute."""

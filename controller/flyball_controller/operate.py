@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 from flyball.contract import (
     DEFAULT_PARAMS,
-    ContractError,
     Document,
     TargetParams,
     decode_document,
     encode_document,
 )
+from flyball.errors import printable
 from flyball_controller.codec import canonical_json
-from flyball_controller.core.errors import PolicyError
+from flyball_controller.core.inspect import TIME_MAX_S
 from flyball_controller.core.model import Mode, Setpoint
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import State, nominal_setpoint
@@ -44,7 +44,7 @@ class PlanError(ValueError):
     """A plan file that cannot be obeyed; `field` says where it is wrong."""
 
     def __init__(self, message: str, *, field: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.field = field
 
 
@@ -160,7 +160,8 @@ def make_plan(
         publishes: Whether there is a document at all; if not, circuits alone carry decisions.
     """
     known = sorted({*names, *policies.targets, *(in_force.targets if in_force else ())})
-    targets = expected_targets(standing, policies, names=known, states=states)
+    # What nobody publishes has no limit of size, and must not stop a plan by it.
+    targets = expected_targets(standing, policies, names=known, states=states) if publishes else {}
     document = Document(base.revision, "", policies.hash, targets, DEFAULT_PARAMS)
     restricted = [
         name
@@ -309,15 +310,16 @@ def decode_plan(data: bytes, *, where: str) -> Plan:
     """
     try:
         plain = json.loads(data)
-    except ValueError as error:
+        fields = plain.items() if isinstance(plain, dict) else ()
+        digest = _digest({key: value for key, value in fields if key != "digest"})
+    except (ValueError, RecursionError) as error:  # NaN and infinity, too: no plan of ours holds them
         raise PlanError(f"{where}: is not JSON: {error}", field="") from error
     if not isinstance(plain, dict) or plain.get("kind") != KIND or plain.get("schema") != PLAN_SCHEMA:
         raise PlanError(
             f"{where}: is no plan of version {PLAN_SCHEMA}; make one with: flyball plan POLICY --out FILE",
             field="kind",
         )
-    body = {key: value for key, value in plain.items() if key != "digest"}
-    if plain.get("digest") != _digest(body):
+    if plain.get("digest") != digest:
         raise PlanError(
             f"{where}: was changed after it was made; change the policy and plan again", field="digest"
         )
@@ -332,17 +334,24 @@ def decode_plan(data: bytes, *, where: str) -> Plan:
             _changes(plain["document_changes"]),
             tuple(plain["edited"]),
             tuple(plain["restricted"]),
-            float(plain["made_at_s"]),
+            _moment_s(plain["made_at_s"]),
         )
-    except (KeyError, TypeError, ValueError, PolicyError, ContractError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PlanError(f"{where}: {error!r}; plan again with this release", field="") from error
+
+
+def _moment_s(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= TIME_MAX_S:
+        raise ValueError(f"made_at_s={str(value)[:40]!r} must be epoch seconds")
+    return float(value)
 
 
 def _changes(plain: Iterable[Mapping[str, object]]) -> tuple[TargetChange, ...]:
     found = []
     for change in plain:
         fields = change["changes"]
-        assert isinstance(fields, list)  # noqa: S101 - the digest says that we wrote it
+        if not isinstance(fields, list):  # the digest is no secret: anybody can write a fitting one
+            raise TypeError(f"changes of {change['target']!r} must be a list")
         found.append(
             TargetChange(
                 str(change["target"]), str(change["kind"]), tuple(FieldChange(**field) for field in fields)

@@ -10,9 +10,9 @@ does with its role: for the day when that function is what is broken.
 
 from __future__ import annotations
 
-import difflib
 from typing import NamedTuple
 
+from flyball.hints import did_you_mean
 from flyball.names import BOUND, is_target_name
 from flyball_controller.absent import NoSensor
 from flyball_controller.bounded import instant_s, number, shown, text
@@ -69,9 +69,8 @@ def read_override(event: object, *, now_s: float, known: frozenset[str]) -> Over
         raise InvalidOverrideError("request", event, f"it must be an object with {', '.join(FIELDS)}")
     for name in event:
         if name not in FIELDS:
-            close = difflib.get_close_matches(str(text(name, 40)), FIELDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(FIELDS)}"
-            raise InvalidOverrideError("request", name, f"unknown key; {hint}")
+            hint = did_you_mean(text(name, 40), FIELDS, listing="allowed are")
+            raise InvalidOverrideError("request", name, f"unknown key{hint}")
     action = event.get("action")
     if not isinstance(action, str) or action not in ACTIONS:
         raise InvalidOverrideError("action", action, f"it must be one of {', '.join(ACTIONS)}")
@@ -92,9 +91,8 @@ def _target(value: object, known: frozenset[str]) -> str:
     if not isinstance(value, str) or not (value in known or is_target_name(value)):
         raise InvalidOverrideError("target", value, f"it must be the name of one target: {BOUND}")
     if known and value not in known:
-        close = difflib.get_close_matches(value, sorted(known), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "see FLYBALL_TARGETS or the policy file"
-        raise InvalidOverrideError("target", value, f"this controller does not know it; {hint}")
+        hint = did_you_mean(value, sorted(known)) or "; see FLYBALL_TARGETS or the policy file"
+        raise InvalidOverrideError("target", value, f"this controller does not know it{hint}")
     return value
 
 

@@ -21,18 +21,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyball.hints import did_you_mean
 from flyball.names import name_problem
 from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
+from flyball_controller.policy_ranges import RANGES
 from flyball_controller.policy_set import (
     NO_CANARIES,
     NO_PROBES,
     PRESETS,
     PolicySet,
     canary_names,
-    did_you_mean,
     load_compiled,
     load_preset,
 )
@@ -46,71 +47,6 @@ __all__ = ["PRESETS", "RANGES", "PolicyError", "PolicySet", "load_policy", "pars
 
 FILE_BYTES_MAX = 1_000_000
 TOP_KEYS = ("version", "preset", "mode", "defaults", "targets", "probes", "description")
-
-# Lowest and highest sensible value of every number, by field. The JSON Schema,
-# the defaults table in the docs and the validation tests are made from this.
-RANGES: dict[str, tuple[float, float]] = {
-    "attempts_nominal": (1, 4),
-    "attempts_min": (1, 4),
-    "budget_nominal": (0.0, 3.0),
-    "fast_cost": (0.2, 1.0),
-    "throttle_k": (1.0, 10.0),
-    "throttle_base_ms_nominal": (1, 60_000),
-    "throttle_base_ms_throttled": (1, 60_000),
-    "attempts_step": (1, 3),
-    "probe_ratio_min": (0.01, 1.0),
-    "probe_per_min_min": (0.0, 600.0),
-    "breaker_open_s": (0.1, 600.0),
-    "breaker_failure_ratio": (0.05, 1.0),
-    "close_after": (1, 100),
-    "close_after_shed": (1, 100),
-    "retry_floor": (0.005, 1.0),
-    "retry_multiple": (1.0, 20.0),
-    "retry_spread_k": (0.0, 20.0),
-    "open_floor": (0.05, 1.0),
-    "open_multiple": (1.0, 20.0),
-    "open_spread_k": (0.0, 20.0),
-    "open_bad_share": (0.0, 1.0),
-    "trip_ceiling": (0.1, 1.0),
-    "reset_floor": (0.005, 0.9),
-    "reset_point": (0.0, 0.9),
-    "reset_multiple": (1.0, 20.0),
-    "timeout_trip": (0.01, 1.0),
-    "typical_multiple": (1.0, 10.0),
-    "latency_multiple": (1.1, 100.0),
-    "throttle_trip": (0.005, 1.0),
-    "throttle_share": (0.1, 1.0),
-    "z_act": (0.0, 6.0),
-    "z_open": (0.0, 6.0),
-    "min_requests": (5, 10_000),
-    "min_errors": (2, 10_000),
-    "pool_s_max": (60.0, 3_600.0),
-    "false_opens_per_year": (0.01, 1_000.0),
-    "normal_floor": (0.005, 0.9),
-    "normal_multiple": (1.0, 20.0),
-    "open_per_min_min": (1.0, 10_000.0),
-    "settle_s": (0.0, 3_600.0),
-    "hold_periods": (1, 60),
-    "hold_max": (1, 64),
-    "retighten_s": (0.0, 86_400.0),
-    "quiet_s": (0.0, 86_400.0),
-    "saturated_periods": (1, 60),
-    "valid_for_s": (15.0, 3_600.0),
-    "blind_after_s": (60.0, 86_400.0),
-    "act_within_s": (60.0, 3_600.0),
-    "dwell_s": (0.0, 3_600.0),
-    "half_life_s": (600.0, 2_592_000.0),
-    "rise_factor": (0.0, 1.0),
-    "winsor_k": (1.0, 10.0),
-    "profile_visits_min": (2, 10),
-    "confidence_full_s": (600.0, 2_592_000.0),
-    "relearn_s": (3_600.0, 2_592_000.0),
-    "open_share_max": (0.0, 1.0),
-    "correlated_min": (2, 1_000),
-    "correlated_s": (10.0, 3_600.0),
-    "changes_per_h_max": (1, 60),
-    "change_gap_s": (0.0, 3_600.0),
-}
 
 # Rules between fields: what must hold, and what to do if it does not.
 RULES: tuple[tuple[str, str, Callable[[Policy], bool]], ...] = (
@@ -170,6 +106,7 @@ def load_policy(source: str) -> PolicySet:
             f"policy {source!r} is neither a preset ({listed}) nor a readable file: {error.strerror}{hint}",
             field="policy",
             value=source,
+            code="file",
         ) from error
     if path.suffix == ".json":
         return load_compiled(data, where=source)
@@ -185,7 +122,8 @@ def parse_policy(data: bytes, *, where: str) -> PolicySet:
     try:
         plain, lines = read_mapping(data, where=where, kind="a policy", bytes_max=FILE_BYTES_MAX)
     except YamlError as error:
-        raise PolicyError(error.problems[0], field=".".join(error.path)) from error
+        code = "repeated-key" if error.path else "not-yaml"
+        raise PolicyError(error.problems[0], field=".".join(error.path), code=code) from error
     return _build(plain, lines, name=Path(where).stem)
 
 
@@ -193,11 +131,15 @@ def _build(plain: Mapping[object, object], lines: Lines, *, name: str) -> Policy
     for key in plain:
         if key not in TOP_KEYS:
             raise PolicyError(
-                f"{lines.at(str(key))}: unknown key {key!r}{did_you_mean(str(key), TOP_KEYS)}", field=str(key)
+                f"{lines.at(str(key))}: unknown key {key!r}{did_you_mean(str(key), TOP_KEYS)}",
+                field=str(key),
+                code="unknown-key",
             )
     if plain.get("version") != 1:
         raise PolicyError(
-            f"{lines.at('version')}: version={plain.get('version')!r} must be 1", field="version"
+            f"{lines.at('version')}: version={plain.get('version')!r} must be 1",
+            field="version",
+            code="wrong-version",
         )
     base = Policy()
     if "preset" in plain:
@@ -205,7 +147,7 @@ def _build(plain: Mapping[object, object], lines: Lines, *, name: str) -> Policy
             base = load_preset(str(plain["preset"])).default
         except PolicyError as error:
             raise PolicyError(
-                f"{lines.at('preset')}: {error}", field="preset", value=plain["preset"]
+                f"{lines.at('preset')}: {error}", field="preset", value=plain["preset"], code=error.code
             ) from error
     if "mode" in plain:
         word = str(plain["mode"]).upper() if not isinstance(plain["mode"], bool) else "OFF"
@@ -223,7 +165,8 @@ def _build(plain: Mapping[object, object], lines: Lines, *, name: str) -> Policy
     for target, fields in (listed or {}).items():
         problem = name_problem(str(target))
         if problem:
-            raise PolicyError(f"{lines.at('targets', str(target))}: the target {problem}", field="targets")
+            where = lines.at("targets", str(target))
+            raise PolicyError(f"{where}: the target {problem}", field="targets", code="bad-name")
         section = fields
         if isinstance(fields, dict) and "canary" in fields:
             at = lines.at("targets", str(target), "canary")
@@ -236,6 +179,7 @@ def _build(plain: Mapping[object, object], lines: Lines, *, name: str) -> Policy
                 f"{lines.at('targets', str(target), 'canary')}: {target} has a canary in mode "
                 f"{mode.name.lower()}: a canary acts, on some functions; set mode: active, or remove it",
                 field="canary",
+                code="contradiction",
             )
     probes = checks_from_section(
         plain.get("probes"), at=lambda *path: lines.at("probes", *filter(None, path))
@@ -267,7 +211,9 @@ def _policy(fields: object, base: Policy, lines: Lines, *path: str) -> Policy:
         if not holds(policy):
             at = next((key for key in (field, *plain) if key in plain and key in text), field)
             raise PolicyError(
-                f"{lines.at(*path, at)}: {text} (see {', '.join(sorted(plain)) or 'preset'})", field=field
+                f"{lines.at(*path, at)}: {text} (see {', '.join(sorted(plain)) or 'preset'})",
+                field=field,
+                code="contradiction",
             )
     return with_digest(policy)
 
@@ -286,8 +232,8 @@ def _model() -> type[BaseModel]:
         from pydantic import ConfigDict, Field, create_model
 
         fields: dict[str, Any] = {
-            "mode": (Literal["active", "shadow", "off"] | None, None),
-            "law": (Literal["ladder", "two_loop", "two-loop"] | None, None),
+            "mode": (Literal["active", "shadow", "off"], "active"),
+            "law": (Literal["ladder", "two_loop", "two-loop"], "two_loop"),
             "promise": (Literal["none", "any", "independent"], "any"),
         }
         for name, default in Policy()._asdict().items():
@@ -325,4 +271,5 @@ def _explain(error: ValidationError, lines: Lines, path: tuple[str, ...]) -> Pol
     else:
         text = f"{field}={value!r}: {first['msg']}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return PolicyError(f"{where}: {text}{more}", field=field, value=value)
+    code = "unknown-key" if first["type"] == "extra_forbidden" else "wrong-value"
+    return PolicyError(f"{where}: {text}{more}", field=field, value=value, code=code)

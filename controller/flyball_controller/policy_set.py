@@ -8,20 +8,22 @@ hand after compiling gets the same kind of error, not a silent default.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import cached_property
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from flyball.contract import FLEET
+from flyball.hints import did_you_mean
 from flyball.names import name_problem
 from flyball_controller.codec import canonical_json, short_hash, with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
+from flyball_controller.policy_ranges import RANGES
 from flyball_controller.probes import Check, check_to_fields, checks_from_section
 
 PRESETS = ("two-loop", "adaptive", "fixed", "ladder")
@@ -33,20 +35,25 @@ CANARIES_MAX = 20  # each costs a write per round while its target is off nomina
 FUNCTION_NAME_MAX = 140  # Lambda's own limit for a name with a qualifier
 
 
-class PolicySet(NamedTuple):
-    """One policy for all targets, and the exceptions. `canaries`: the only functions a target acts on."""
-
+class _Fields(NamedTuple):
     default: Policy
     targets: Mapping[str, Policy]
     name: str
     canaries: Mapping[str, tuple[str, ...]] = NO_CANARIES
     probes: Mapping[str, Check] = NO_PROBES  # what the probe function asks of targets
 
+
+class PolicySet(_Fields):
+    """One policy for all targets, and the exceptions. `canaries`: the only functions a target acts on.
+
+    Never changed once made, mappings included: its identity is worked out once, not every round.
+    """
+
     def for_target(self, target: str) -> Policy:
         """Return the policy of one target."""
         return self.targets.get(target, self.default)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Identity of the whole set: equal sets hash equal, whatever file they came from."""
         canaries = [dict(self.canaries)] if self.canaries else []
@@ -63,12 +70,6 @@ class PolicySet(NamedTuple):
         return "canary" if mode == Mode.ACTIVE and target in self.canaries else mode.name.lower()
 
 
-def did_you_mean(word: str, known: tuple[str, ...]) -> str:
-    """Return '; did you mean X?' for the nearest known word, '' if none is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def policy_from_fields(fields: Mapping[str, object], *, base: Policy, where: str) -> Policy:
     """Return `base` with `fields` replaced, types checked.
 
@@ -80,7 +81,10 @@ def policy_from_fields(fields: Mapping[str, object], *, base: Policy, where: str
         if key not in Policy._fields or key == "digest":
             known = tuple(name for name in Policy._fields if name != "digest")
             raise PolicyError(
-                f"{where}: unknown key {key!r}{did_you_mean(key, known)}", field=key, value=value
+                f"{where}: unknown key {key!r}{did_you_mean(key, known)}",
+                field=key,
+                value=value,
+                code="unknown-key",
             )
         changes[key] = _typed(key, value, getattr(base, key), where)
     return with_digest(base._replace(**changes))
@@ -103,6 +107,13 @@ def _typed(key: str, value: object, like: object, where: str) -> object:
     if not good:
         expected = {bool: "true or false", int: "a whole number"}.get(type(like), "a number")
         raise PolicyError(f"{where}: {key}={value!r} must be {expected}", field=key, value=value)
+    if key in RANGES and isinstance(value, int | float):
+        low, high = RANGES[key]
+        if not low <= value <= high:  # NaN is in no range
+            shown = repr(value)[:40]
+            raise PolicyError(
+                f"{where}: {key}={shown} must be from {low:g} to {high:g}", field=key, value=value
+            )
     return float(value) if isinstance(like, float) and isinstance(value, int | float) else value
 
 
@@ -139,13 +150,14 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
     """
     try:
         plain = json.loads(data)
-    except ValueError as error:
-        raise PolicyError(f"{where}: is not JSON: {error}", field="") from error
+    except (ValueError, RecursionError) as error:
+        raise PolicyError(f"{where}: is not JSON: {error}", field="", code="not-yaml") from error
     if not isinstance(plain, dict) or plain.get("compiled") != COMPILED_VERSION:
         raise PolicyError(
             f"{where}: is no compiled policy of version {COMPILED_VERSION}; "
             "make one with: flyball validate POLICY.yaml --compile FILE",
             field="compiled",
+            code="wrong-version",
         )
     default_fields, target_fields = plain.get("default"), plain.get("targets")
     if not isinstance(default_fields, dict) or not isinstance(target_fields, dict):
@@ -157,10 +169,13 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
             raise PolicyError(f"{where}: targets.{name} must be an object", field=f"targets.{name}")
         problem = name_problem(name)
         if problem:
-            raise PolicyError(f"{where}: the target {problem}", field="targets")
+            raise PolicyError(f"{where}: the target {problem}", field="targets", code="bad-name")
         targets[str(name)] = policy_from_fields(fields, base=default, where=f"{where}: targets.{name}")
     canaries = {}
-    for name, functions in dict(plain.get("canaries") or {}).items():
+    listed = plain.get("canaries") or {}
+    if not isinstance(listed, dict):
+        raise PolicyError(f"{where}: 'canaries' must be an object", field="canaries")
+    for name, functions in listed.items():
         canaries[str(name)] = canary_names(functions, where=f"{where}: canaries.{name}")
     probes = checks_from_section(
         plain.get("probes"), at=lambda target, field: f"{where}: probes.{target}.{field}".rstrip(".")
@@ -211,6 +226,7 @@ def load_preset(name: str) -> PolicySet:
             f"there is no preset {name!r} (shipped: {listed}){did_you_mean(name, PRESETS)}",
             field="preset",
             value=name,
+            code="unknown-name",
         )
     data = resources.files("flyball_controller").joinpath("presets", f"{name}.json").read_bytes()
     return load_compiled(data, where=f"preset {name}")

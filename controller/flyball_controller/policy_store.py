@@ -16,6 +16,7 @@ caller to report, never another policy.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import NamedTuple
 
 from flyball_controller.codec import canonical_json, short_hash
@@ -84,8 +85,11 @@ def read_pointer(checkpoints: Checkpoints) -> Pointer:
         if plain["schema"] != SCHEMA:
             raise ValueError(f"schema {plain['schema']!r} is not {SCHEMA}")
         words = {field: str(plain[field]) for field in ("hash", "before", "name", "by", "why")}
-        return Pointer(stored.version, at_s=float(plain["at_s"]), **words)
-    except (ValueError, TypeError, KeyError) as error:
+        at_s = float(plain["at_s"])
+        if not isfinite(at_s):
+            raise ValueError(f"at_s {at_s!r} is no time")
+        return Pointer(stored.version, at_s=at_s, **words)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise PolicyError(
             f"the pointer to the policy in force (key {POINTER_KEY!r}) cannot be read: {error!r}; "
             "apply a policy to replace it",

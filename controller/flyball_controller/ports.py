@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from flyball.contract import Circuit, Document, TargetParams
+from flyball.errors import printable
 from flyball_controller.core.model import Hold, Observation
 
 
@@ -20,7 +21,7 @@ class PortError(Exception):
     """A backend failed. `backend` names it, `retryable` says whether to try again, the cause is chained."""
 
     def __init__(self, message: str, *, backend: str, retryable: bool) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.backend = backend
         self.retryable = retryable
 

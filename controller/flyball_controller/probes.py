@@ -19,11 +19,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from flyball.hints import did_you_mean
 from flyball.names import name_problem
 from flyball_controller.core.errors import PolicyError
 
@@ -215,9 +215,8 @@ class _Entry:
         known = (*COMMON, *FIELDS[kind])
         for key in self._fields:
             if key not in known:
-                close = get_close_matches(key, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"kind {kind} knows {', '.join(known)}"
-                raise self.wrong(key, f"unknown key {key!r}; {hint}")
+                hint = did_you_mean(key, known, listing=f"kind {kind} knows")
+                raise self.wrong(key, f"unknown key {key!r}{hint}")
         for key in NEEDED[kind]:
             if key not in self._fields:
                 raise self.wrong("", f"a check of kind {kind} needs {key!r}")

@@ -39,7 +39,13 @@ def is_news(decision: Decision, before: State) -> bool:
     """Return whether a step deserves a journal line: it changed something, or something unusual happened."""
     if decision.changed or decision.regime != before.law.regime:
         return True
-    return any(item.reason in NEWS for item in decision.evidence)
+    return any(item.reason in NEWS and not _known(item, before) for item in decision.evidence)
+
+
+def _known(item: Evidence, before: State) -> bool:
+    """Return whether the step before said so already: a target that is gone must not fill the journal."""
+    blind_before = before.data_s >= 0.0 and before.seen_s - before.data_s > item.threshold
+    return item.reason == Reason.BLIND_TOO_LONG and blind_before
 
 
 def backfill(state: State, history: Sequence[Observation], policy: Policy, *, now_s: float) -> State:

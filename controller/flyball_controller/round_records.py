@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball_controller.core.model import Decision
+from flyball_controller.core.model import Decision, Reason
 from flyball_controller.core.state import State
 from flyball_controller.ports import (
     Checkpoints,
@@ -56,3 +56,32 @@ class RunReport(NamedTuple):
     def retry(self) -> bool:
         """Whether the caller must offer the same event again: something retryable failed."""
         return any(error.retryable for _, error in self.errors)
+
+
+FAULT = "controller"  # where a fault of our own is, in place of a backend's name
+
+
+def fault_of(name: str, fault: Exception) -> PortError:
+    """Return the error that tells of a fault of ours while one target was looked at.
+
+    Not retryable: the same evidence meets the same fault. The next tick looks again.
+
+    >>> str(fault_of("mail", ZeroDivisionError("division by zero")))
+    'mail: ZeroDivisionError: division by zero'
+    """
+    error = PortError(f"{name}: {type(fault).__name__}: {fault}", backend=FAULT, retryable=False)
+    error.__cause__ = fault
+    return error
+
+
+def reset_record(name: str, why: str, *, at_s: float, trigger: Trigger) -> dict[str, object]:
+    """Return the journal's record of a checkpoint that could not be read, so that its target began anew."""
+    return {
+        "schema": 1,
+        "target": name,
+        "at_s": at_s,
+        "sequence": 0,
+        "event": Reason.CHECKPOINT_RESET.name,
+        "detail": why,
+        "trigger": trigger.kind,
+    }

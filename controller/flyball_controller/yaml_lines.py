@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+# A thousand functions with every field are about thirty thousand values. Aliases of aliases reach
+# any number in a few lines ("billion laughs").
+NODES_MAX = 200_000
+NUMBER_CHARS_MAX = 1_000
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
 
 class YamlError(ValueError):
     """Bytes that are no YAML mapping, or hold a key twice; `path` is that key, empty otherwise."""
@@ -16,6 +22,67 @@ class YamlError(ValueError):
         super().__init__("\n".join(problems))
         self.problems = problems
         self.path = path
+
+
+def compose(data: bytes, *, nodes_max: int) -> Any:
+    """Return the tree of nodes in a YAML file; None if it is empty.
+
+    Raises:
+        YAMLError, UnicodeDecodeError, RecursionError: It is no YAML, or not in UTF-8.
+        ValueError: With every alias written out it has more than `nodes_max` nodes.
+    """
+    import yaml
+
+    node = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
+    if node is not None and _unfolded(node, {}, ()) > nodes_max:
+        raise ValueError(f"with its aliases written out it has more than {nodes_max} values")
+    return node
+
+
+def _unfolded(node: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """Return how many nodes there are if every alias is written out; each node is visited once."""
+    if node.id == "scalar" or id(node) in above:
+        return 1
+    if id(node) not in known:
+        inner = [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+        known[id(node)] = 1 + sum(_unfolded(part, known, (*above, id(node))) for part in inner)
+    return known[id(node)]
+
+
+def construct(node: Any) -> Any:
+    """Return the plain value of a composed tree.
+
+    Raises:
+        YAMLError, RecursionError: It has none.
+        ValueError: A value does not fit the tag before it (`!!int ""`, `!!bool maybe`), or is
+            a number of more digits than Python writes out.
+    """
+    import yaml
+
+    if node is None:
+        return None
+    _refuse_long(node)
+    try:
+        plain = yaml.SafeLoader("").construct_document(node)
+    except (LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        # PyYAML trusts a tag that is written out: the constructors fail each in their own way.
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"a value does not fit the tag before it ({reason})") from error
+    return plain
+
+
+def _refuse_long(root: Any) -> None:
+    """Refuse numbers (0x..., or 1:30:... in base 60) that are too long to be computed or written out."""
+    seen: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.id == "scalar":
+            if node.tag in _NUMBERS and len(node.value) > NUMBER_CHARS_MAX:
+                raise ValueError(f"a number of {len(node.value)} characters; at most {NUMBER_CHARS_MAX}")
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack += [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
 
 
 class Lines:
@@ -78,15 +145,14 @@ def read_mapping(
     if len(data) > bytes_max:
         raise YamlError((f"{where}: {len(data)} bytes; {kind} has at most {bytes_max}",))
     try:
-        text = data.decode("utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
+        node = compose(data, nodes_max=NODES_MAX)
+        lines = Lines(node, where)
+        plain = construct(node)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         detail = getattr(error, "problem", None) or error
         raise YamlError((f"{where}{line}: is not YAML: {detail}",)) from error
-    lines = Lines(node, where)
     if lines.repeated:
         raise YamlError(tuple(text for _, text in lines.repeated), lines.repeated[0][0])
     if not isinstance(plain, dict):

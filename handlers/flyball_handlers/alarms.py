@@ -118,10 +118,16 @@ def _own_event(event: object) -> Rejected | None:
 
 
 def _unknown_shape(payload: object) -> Rejected:
-    keys = ", ".join(sorted(str(text(k, 30)) for k in list(payload)[:8])) if isinstance(payload, dict) else ""
+    keys = ", ".join(sorted(_key(k) for k in list(payload)[:8])) if isinstance(payload, dict) else ""
     found = f"an object with {keys}" if keys else shown(payload)
     remedy = "expected an EventBridge alarm event, an alarm's Lambda action, or its SNS notification"
     return Rejected(Code.UNKNOWN_SHAPE, "event", found, remedy)
+
+
+def _key(key: object) -> str:
+    """A key as a message may show it."""
+    cut = text(key, 30) or ""
+    return cut if cut.isprintable() else ascii(cut)
 
 
 def _from_eventbridge(event: object, via: str) -> _Facts:

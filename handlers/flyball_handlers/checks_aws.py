@@ -1,8 +1,8 @@
 """Checks that are calls to AWS: a function that answers, a table that can be read.
 
-Which functions and tables the probe may touch is the role's business (parameters
-ProbeFunctionArns and ProbeTableArns of the template); a refusal by IAM therefore
-breaks the check and says nothing about the target.
+Which functions and tables the probe may touch is the role's business (parameter
+ProbePolicyArn of the template); a refusal by IAM therefore breaks the check and
+says nothing about the target.
 """
 
 from __future__ import annotations

@@ -78,18 +78,21 @@ def run(
     telemetry.count("backend_errors", 0)
     if not targets:
         return Round(None, frozenset())
-    report = run_once(
-        targets,
-        ports=runtime.ports,
-        policies=runtime.policies,
-        now_s=now_s,
-        trigger=trigger,
-        given=given,
-        cache=runtime.cache,
-        sole_writer=runtime.sole_writer,
-        fleet_size=max(len(runtime.targets), len(set(targets))),
-        checkpoint_every_s=runtime.settings.checkpoint_every_s,
-    )
+    traces, number = runtime.traces, len(set(targets))
+    with traces.round(trigger, targets=number, policy_hash=runtime.policies.hash) as trace:
+        report = run_once(
+            targets,
+            ports=traces.ports(runtime.ports),
+            policies=runtime.policies,
+            now_s=now_s,
+            trigger=trigger,
+            given=given,
+            cache=runtime.cache,
+            sole_writer=runtime.sole_writer,
+            fleet_size=max(len(runtime.targets), number),
+            checkpoint_every_s=runtime.settings.checkpoint_every_s,
+        )
+        trace.tell(report)
     _tell(runtime, report, trigger, now_s)
     return Round(report, _again(report, targets))
 

@@ -36,7 +36,8 @@ def _look(runtime: wiring.Runtime, records: list[object], invocation: str) -> No
         runtime.expected(now_s),
         maps=runtime.maps,
         lag_s=runtime.settings.metric_lag_s,
-        observe=runtime.settings.metric_period_s == PERIOD_S,
+        # A stream carries one account's part of a window; the sensor puts the parts together.
+        observe=runtime.settings.metric_period_s == PERIOD_S and not runtime.settings.metric_accounts,
     )
     try:
         runtime.telemetry.count("stream_points", seen.points)

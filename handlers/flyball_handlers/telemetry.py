@@ -24,8 +24,10 @@ from typing import IO
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from flyball_controller.aws.settings import service_name
+
 NAMESPACE = "flyball/controller"
-SERVICE = "flyball-controller"
+SERVICE = service_name("flyball")
 
 
 class Telemetry:
@@ -33,7 +35,7 @@ class Telemetry:
 
     Args:
         stream: Where lines go; None is standard output, which Lambda sends to CloudWatch Logs.
-        service: Name of the logger and value of the metrics' only dimension.
+        service: Name of the logger and value of the metrics' dimension; tells installations apart.
         level: Lowest level that is written.
         silent: Keep the totals and write nothing: for an embedded run that has its own output.
     """

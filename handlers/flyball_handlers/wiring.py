@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import IO, Any
 
 from flyball.errors import SettingsError
 from flyball_controller.absent import NoPublisher
@@ -26,7 +26,7 @@ from flyball_controller.aws.journal import DynamoJournal
 from flyball_controller.aws.metric_map import AwsMetricMap, lambda_metrics
 from flyball_controller.aws.powertools import PowertoolsCircuits, PowertoolsTable
 from flyball_controller.aws.publish_plan import Limits
-from flyball_controller.aws.settings import Settings
+from flyball_controller.aws.settings import Settings, service_name
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.loop import Ports, Remembered
 from flyball_controller.policy_file import load_policy
@@ -37,6 +37,7 @@ from flyball_handlers import origins as origins_module
 from flyball_handlers.events import Expected
 from flyball_handlers.origins import FUNCTION_TARGETS, Origins
 from flyball_handlers.telemetry import Telemetry
+from flyball_handlers.tracing import Traces, make_traces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Runtime:
     cache: dict[str, Remembered] = field(default_factory=dict)
     sole_writer: bool = False
     bundled: PolicySet | None = None
+    traces: Traces = field(default_factory=Traces)
     checking: Callable[[str, float], Any] | None = None  # the probe function's clients, see Clients.checking
 
     @property
@@ -85,12 +87,14 @@ def build(
     clients: Clients | None = None,
     clock: Clock | None = None,
     telemetry: Telemetry | None = None,
+    log: IO[str] | None = None,
 ) -> Runtime:
     """Return the runtime that an environment describes; makes no call to AWS.
 
     Args:
         environ: E.g. os.environ.
-        clients, clock, telemetry: An embedded run's own; None: AWS's, the machine's, standard output.
+        clients, clock, telemetry: An embedded run's own; None: AWS's, the machine's, of this installation.
+        log: Where the telemetry writes if none is given; None: standard output.
 
     Raises:
         SettingsError: A variable that is unknown or cannot be obeyed.
@@ -102,27 +106,21 @@ def build(
     clients = clients or Clients(region=settings.region)
     maps = metric_maps(origins)
     checkpoints = DynamoCheckpoints(clients.dynamodb, table=settings.state_table)
-    publisher: ConfigPublisher = NoPublisher()
-    if settings.appconfig is not None:
-        publisher = AppConfigPublisher(
-            clients.appconfig,
-            **settings.appconfig._asdict(),
-            checkpoints=checkpoints,
-            limits=publish_limits(policies, settings),
-        )
     clock = clock or SystemClock()
+    telemetry = telemetry or Telemetry(stream=log, service=service_name(settings.installation))
     ports = Ports(
         sensor=CloudWatchSensor(
             clients.cloudwatch,
             namespace=settings.metric_namespace,
             maps=maps,
+            accounts=settings.metric_accounts,
             period_s=settings.metric_period_s,
             lag_s=settings.metric_lag_s,
         ),
         checkpoints=checkpoints,
         circuits=_circuits(clients, settings, origins, clock),
         holds=DynamoHolds(clients.dynamodb, table=settings.holds_table),
-        publisher=publisher,
+        publisher=_publisher(clients, settings, policies, checkpoints),
         journal=DynamoJournal(
             clients.dynamodb, table=settings.journal_table, keep_days=settings.journal_days
         ),
@@ -133,9 +131,10 @@ def build(
         ports=ports,
         policies=policies,
         clock=clock,
-        telemetry=telemetry or Telemetry(),
+        telemetry=telemetry,
         maps=maps,
         bundled=policies,
+        traces=make_traces(settings.traces, telemetry.error),
         checking=clients.checking,
     )
 
@@ -163,6 +162,20 @@ def with_policy_in_force(runtime: Runtime) -> Runtime:
     if isinstance(publisher, AppConfigPublisher):
         publisher.limit(publish_limits(policies, runtime.settings))
     return replace(runtime, policies=policies)
+
+
+def _publisher(
+    clients: Clients, settings: Settings, policies: PolicySet, checkpoints: DynamoCheckpoints
+) -> ConfigPublisher:
+    """Return the publisher of the document, or one that publishes none."""
+    if settings.appconfig is None:
+        return NoPublisher()
+    return AppConfigPublisher(
+        clients.appconfig,
+        **settings.appconfig._asdict(),
+        checkpoints=checkpoints,
+        limits=publish_limits(policies, settings),
+    )
 
 
 def _circuits(clients: Clients, settings: Settings, origins: Origins, clock: Clock) -> Circuits:

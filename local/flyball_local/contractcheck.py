@@ -27,7 +27,8 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape
 
-from flyball_local.contractshapes import ShapeChecks, Violation, hint, unknown_members
+from flyball.hints import did_you_mean
+from flyball_local.contractshapes import ShapeChecks, Violation, unknown_members
 
 # Members AWS returns, by its own documentation, outside what its model allows:
 # a predefined strategy under its public name, for which only the request shape
@@ -133,7 +134,7 @@ class Contract:
         names = self.model.operation_names
         if operation not in names:
             raise KeyError(
-                f"{self.model.service_name} has no operation {operation!r}{hint(operation, names)}"
+                f"{self.model.service_name} has no operation {operation!r}{did_you_mean(operation, names)}"
             )
         return self.model.operation_model(operation)
 

@@ -13,7 +13,6 @@ in requests, because botocore would take it for the machine's local time.
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +21,8 @@ from typing import Any, NamedTuple
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 from botocore.utils import parse_timestamp
+
+from flyball.hints import did_you_mean
 
 
 class Violation(NamedTuple):
@@ -144,12 +145,6 @@ def unknown_members(shape: Shape, node: object) -> tuple[Violation, ...]:
     return violations(faults)
 
 
-def hint(word: object, known: Iterable[str]) -> str:
-    """Return "; did you mean ...?" for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _find_unknown(shape: Shape, node: object, faults: list[Fault]) -> None:
     for part, member, item in _children(shape, node, faults):
         before = len(faults)
@@ -164,7 +159,7 @@ def _children(shape: Shape, node: object, faults: list[Fault]) -> list[tuple[str
         wire = {member.serialization.get("name", name): member for name, member in shape.members.items()}
         # `__type` names the shape on the wire; every JSON protocol may add it.
         faults.extend(
-            Fault([f".{name}"], f"is sent but unknown to the model{hint(name, wire)}", node[name])
+            Fault([f".{name}"], f"is sent but unknown to the model{did_you_mean(name, wire)}", node[name])
             for name in node
             if name not in wire and name != "__type"
         )
@@ -198,7 +193,7 @@ def _structure_check(members: Mapping[str, Check], required: tuple[str, ...], *,
         for name, item in value.items():
             member = members.get(name)
             if member is None:
-                faults.append(Fault([f".{name}"], f"unknown member{hint(name, members)}", item))
+                faults.append(Fault([f".{name}"], f"unknown member{did_you_mean(name, members)}", item))
                 continue
             before = len(faults)
             member(item, faults)
@@ -253,7 +248,7 @@ def _string_check(
         if matches is not None and not matches(value):
             faults.append(Fault([], f"does not match the pattern {pattern}", value))
         if enum and value not in enum:
-            faults.append(Fault([], f"must be one of {sorted(enum)}{hint(value, enum)}", value))
+            faults.append(Fault([], f"must be one of {sorted(enum)}{did_you_mean(value, enum)}", value))
 
     return check
 

@@ -40,11 +40,15 @@ RATE = re.compile(r"rate\(([1-9][0-9]*) (minute|hour|day)(s?)\)")
 
 
 class Target(NamedTuple):
-    """Where a rule sends its events, the queue for those it could not deliver, and when it gives up."""
+    """Where a rule sends its events, the queue for those it could not deliver, and when it gives up.
+
+    `shape` makes what the receiver gets of the event (an input transformer); None: the event itself.
+    """
 
     receiver: LambdaFunction | Queue | Topic
     dlq: Queue | None = None
     policy: RetryPolicy = EVENTBRIDGE
+    shape: Callable[[Mapping[str, Any]], str] | None = None
 
 
 class ScheduleError(ValueError):
@@ -101,6 +105,11 @@ class EventBus:
     def deliveries(self) -> Sequence[Delivery]:
         """Every attempt so far, oldest first."""
         return self._post.deliveries
+
+    def drain(self) -> list[Delivery]:
+        """Return every attempt since the last `drain` and forget them: a run of days must not grow."""
+        made, self._post.deliveries = self._post.deliveries, []
+        return made
 
     @property
     def faults(self) -> DeliveryFaults:
@@ -241,15 +250,16 @@ class EventBus:
         }
 
     def _carry(self, sender: str, sender_arn: str, target: Target, letter_id: str, text: str) -> None:
-        receiver, dlq, policy = target
+        receiver, dlq, policy, shape = target
+        given = text if shape is None else shape(json.loads(text))
 
         def hand_over() -> None:
             if isinstance(receiver, LambdaFunction):
-                receiver.invoke_async(json.loads(text))
+                receiver.invoke_async(json.loads(given))
             elif isinstance(receiver, Queue):
-                receiver.send(text)
+                receiver.send(given)
             else:
-                receiver.publish(text)
+                receiver.publish(given)
 
         def dead_letter(reason: str, retries: int) -> None:
             if dlq is not None:

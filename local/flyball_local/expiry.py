@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any
 
 from flyball_local.motodynamo import JsonObject, MotoTables, Table, decode_binary, encode_json
 
+# A key written again leaves its old reminder behind: beyond this many per item the dead ones are dropped.
+REMINDERS_PER_ITEM, REMINDERS_MIN = 4, 10_000
 # The service takes older values for a mistake and never deletes such items.
 TTL_PAST_MAX_S = 5 * 365 * 86_400.0
+
+# (due, order of noting, table, key as JSON, expiry): the order makes ties comparable.
+_Reminder = tuple[float, int, str, str, float]
 
 
 class Expiries:
@@ -28,9 +33,9 @@ class Expiries:
         self._tables = tables
         self._draw = draw
         self._lag_s = lag_s
-        # (due, order of noting, table, key as JSON, expiry): the order makes ties comparable.
-        self._heap: list[tuple[float, int, str, str, float]] = []
+        self._heap: list[_Reminder] = []
         self._noted = 0
+        self._compact_at = REMINDERS_MIN
 
     def note(self, table: Table, key: JsonObject) -> None:
         """Look at one item that was just written, and remember when it is due."""
@@ -40,6 +45,19 @@ class Expiries:
         self._noted += 1
         due_s = expiry_s + self._draw.random() * self._lag_s
         heappush(self._heap, (due_s, self._noted, table.name, encode_json(key), expiry_s))
+        if len(self._heap) >= self._compact_at:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Drop reminders of what was written again or is gone; those in force keep their place."""
+        self._heap = [reminder for reminder in self._heap if self._in_force(reminder)]
+        heapify(self._heap)
+        self._compact_at = max(REMINDERS_MIN, REMINDERS_PER_ITEM * len(self._heap))
+
+    def _in_force(self, reminder: _Reminder) -> bool:
+        _due, _order, name, key_text, expiry_s = reminder
+        table, key = self._tables.table(name), decode_binary(json.loads(key_text))
+        return table is not None and self._expiry_s(table, key) == expiry_s
 
     def rebuild(self) -> None:
         """Look at every item of every table: after an operation that does not say which items it changed."""

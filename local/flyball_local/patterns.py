@@ -14,10 +14,11 @@ patterns".
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from flyball.hints import did_you_mean
 
 OPERATORS = ("prefix", "suffix", "equals-ignore-case", "anything-but", "exists", "numeric")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -105,9 +106,8 @@ def _check_matcher(matcher: object, where: str) -> None:
         raise PatternError(f"{where}: {matcher!r} must hold exactly one operator", field=where)
     ((name, argument),) = matcher.items()
     if name not in OPERATORS:
-        near = difflib.get_close_matches(str(name), OPERATORS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(OPERATORS)}"
-        raise PatternError(f"{where}: unknown operator {name!r}; {hint}", field=where)
+        hint = did_you_mean(name, OPERATORS, listing="known are")
+        raise PatternError(f"{where}: unknown operator {name!r}{hint}", field=where)
     if name == "exists" and not isinstance(argument, bool):
         raise PatternError(f"{where}: exists={argument!r} must be true or false", field=where)
     if name in ("prefix", "suffix", "equals-ignore-case") and not isinstance(argument, str):

@@ -284,4 +284,4 @@ def test_a_misspelt_variable_is_an_error_and_not_another_installation(world):
     """The default table of that name may exist, and be production."""
     result = world.run("plan", "two-loop", FLYBALL_STATE_TABEL="x")
     assert result.exit_code == 2
-    assert "did you mean FLYBALL_STATE_TABLE?" in result.stderr
+    assert "did you mean 'FLYBALL_STATE_TABLE'?" in result.stderr

@@ -9,6 +9,7 @@ import click
 
 from flyball_analytics.cli.errors import BackendError, ExitCode, FlyballError, InvalidError
 from flyball_analytics.cli.operating import Place, form_option, listed, note, place_options, who_options
+from flyball_analytics.codes import ErrorCode
 from flyball_controller.codec import canonical_json
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class RefusedError(FlyballError):
     """What was asked for would undo something that the person did not see."""
 
     exit_code = ExitCode.CHECK_FAILED
+    usual = ErrorCode.INVALID
 
 
 class Done(NamedTuple):

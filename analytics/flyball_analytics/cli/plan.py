@@ -10,6 +10,7 @@ import click
 from flyball_analytics.cli.errors import ExitCode
 from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.operating import Place, form_option, listed, place_options, shown
+from flyball_analytics.cli.room import check_room
 from flyball_controller.policy_file import load_policy
 
 if TYPE_CHECKING:
@@ -34,18 +35,22 @@ def plan(context: click.Context, policy: str, out: Path | None, form: str, place
 
     POLICY is a YAML file, a compiled JSON file or the name of a preset. Reads the
     policy in force, the states and the document that stands; only --out is written.
-    Ends with 3 if there is anything to apply, with 0 if not.
+    Ends with 3 if there is anything to apply, with 0 if not, and with 1 if the
+    document would be larger than clients accept; over 80 % of that it warns.
 
     \b
     example: flyball plan fleet.yaml
     example: flyball plan fleet.yaml --out plan.json
     example: flyball apply plan.json
     """
+    from flyball_controller.document_room import room_of
     from flyball_controller.operate import encode_plan
 
     policies = load_policy(policy)
     installation = place.open()
     made, in_force = plan_for(installation, policies, now_s=place.now_s())
+    if installation.publisher is not None:
+        check_room(room_of(made.document), where=policy)
     data = encode_plan(made)
     if out is not None:
         write_whole(out, data)

@@ -39,7 +39,7 @@ from flyball_controller.aws.appconfig_api import (
 )
 from flyball_controller.aws.clients import AppConfigClient
 from flyball_controller.aws.errors import AwsError
-from flyball_controller.aws.publish_document import Wish, above, content_hash, make_wish
+from flyball_controller.aws.publish_document import UNREADABLE, Wish, above, content_hash, make_wish
 from flyball_controller.aws.publish_plan import (
     Facts,
     Limits,
@@ -76,6 +76,7 @@ class _Seen(NamedTuple):
     deployments: list[Deployment]
     document: Document | None  # newest readable one that stands or is in flight
     version: int  # its hosted version, 0 = none
+    number: int  # its deployment, 0 = none
 
 
 class _Outcome(NamedTuple):
@@ -132,8 +133,7 @@ class AppConfigPublisher:
         Raises:
             PortError: If AppConfig fails.
         """
-        document, _, _ = self._standing(self._api.deployments())
-        return document
+        return self._standing(self._api.deployments())[0]
 
     def publish(
         self, params: Mapping[str, TargetParams], *, urgent: bool, policy_hash: str, now_s: float
@@ -170,6 +170,7 @@ class AppConfigPublisher:
                     policy_hash=policy_hash,
                     revision=revision + 1,
                     now_s=now_s,
+                    content=seen.facts.standing,
                 )
             except ContractError as error:
                 return _report("failed", False, revision, f"refused before anything was written: {error}")
@@ -192,7 +193,7 @@ class AppConfigPublisher:
 
     def _look(self, record: Record) -> _Seen:
         deployments = self._api.deployments()
-        document, content, version = self._standing(deployments)
+        document, content, version, number = self._standing(deployments)
         rolled_back = tuple(
             RolledBack(d.number, content_hash(found) if (found := self._document(d.version)) else "")
             for d in deployments
@@ -204,7 +205,7 @@ class AppConfigPublisher:
             latest_number=deployments[0].number if deployments else 0,
             rolled_back=rolled_back,
         )
-        return _Seen(facts, deployments, document, version)
+        return _Seen(facts, deployments, document, version, number)
 
     def _notice(self, record: Record, seen: _Seen) -> tuple[Record, tuple[str, ...]]:
         """Return the record that knows what stands, and the targets that somebody else changed in it."""
@@ -218,15 +219,16 @@ class AppConfigPublisher:
             standing=facts.standing,
             published=record.published,
             intended=record.intent.content if record.intent else "",
-            rolled_back=[rolled.content for rolled in facts.rolled_back],
+            # AppConfig goes back to what was deployed before; what came after is not its doing.
+            rolled_back=[rolled.content for rolled in facts.rolled_back if rolled.number > seen.number],
         ):
             return known, ()
         before = self._document(record.published_version) if record.published_version else None
         found = edited_targets(before, seen.document)
         return known._replace(edited=tuple(sorted({*record.edited, *found}))), found
 
-    def _standing(self, deployments: list[Deployment]) -> tuple[Document | None, str, int]:
-        """Return our newest readable document that stands or is in flight, what really stands, its version.
+    def _standing(self, deployments: list[Deployment]) -> tuple[Document | None, str, int, int]:
+        """Return our newest readable document that stands or is in flight, what really stands, where it is.
 
         An unreadable document stands too; it equals no wish, so the next one replaces it.
         """
@@ -235,9 +237,10 @@ class AppConfigPublisher:
             if deployment.ours and deployment.state in STANDING:
                 document = self._document(deployment.version)
                 if document is not None:
-                    return document, content or content_hash(document), deployment.version
-                content = content or f"unreadable:{deployment.number}"
-        return None, content, 0
+                    content = content or content_hash(document)
+                    return document, content, deployment.version, deployment.number
+                content = content or f"{UNREADABLE}{deployment.number}"
+        return None, content, 0, 0
 
     def _document(self, version: int) -> Document | None:
         """Return the document of a hosted version, None if it is gone or no client could read it."""

@@ -7,7 +7,7 @@ second place for arithmetic, with a dialect of its own and no replay.
 A query that the service could not answer is not an empty series: a lost error
 count would read as "no errors". So a target with such a query is left out of
 the answer and read again at the next tick, and if that holds for all of them
-the read fails.
+the read fails. A call that fails leaves out the targets it asked for, no others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyball_controller.aws.clients import CloudWatchClient
 from flyball_controller.aws.errors import aws_call
-from flyball_controller.aws.metric_map import AwsMetricMap, Source, client_metrics
+from flyball_controller.aws.metric_map import AwsMetricMap, Source, client_metrics, put_together
 from flyball_controller.aws.metric_windows import (
     HOUR_S,
     Span,
@@ -41,6 +41,11 @@ PAGES_MAX = 200
 LOOKBACK_S = 3 * HOUR_S  # what one read may catch up with; older windows are history
 HISTORY_DAYS_MAX = 455
 UNANSWERED = ("InternalError", "Forbidden")
+# A target that lags further is asked apart: the series of a call share its times, and one that was silent
+# for three hours would make every other one send 180 minutes that are known already.
+NEAR_WINDOWS = 20  # a container that starts cold goes back a checkpoint's age, 15 minutes
+# One call that fails leaves its own targets out; after two the service is taken to be down, and not asked on.
+FAILED_CALLS_MAX = 2
 
 
 class _Query(NamedTuple):
@@ -63,6 +68,7 @@ class CloudWatchSensor:
         client: A CloudWatch client.
         namespace: Namespace of the client's metrics, for targets without a map of their own.
         maps: Metrics of single targets, e.g. `lambda_metrics` for a function without the client.
+        accounts: Where clients run, if the account that is asked monitors others; () = in this one.
         period_s: Length of a window.
         lag_s: How long after its end a window is still filling.
         lookback_s: How far back one read reaches.
@@ -74,6 +80,7 @@ class CloudWatchSensor:
         *,
         namespace: str = "flyball",
         maps: Mapping[str, AwsMetricMap] | None = None,
+        accounts: Sequence[str] = (),
         period_s: int = 60,
         lag_s: float = 20.0,
         lookback_s: float = LOOKBACK_S,
@@ -81,6 +88,7 @@ class CloudWatchSensor:
         self._client = client
         self._namespace = namespace
         self._maps = dict(maps or {})
+        self._accounts = tuple(accounts) or ("",)
         self._period_s = period_s
         self._lag_s = lag_s
         self._lookback_s = lookback_s
@@ -96,7 +104,7 @@ class CloudWatchSensor:
             now_s: Epoch seconds; also `arrived_s` of every observation.
 
         Raises:
-            PortError: If a call fails, or no target with complete windows got an answer (retryable).
+            PortError: If every call fails, or no target with complete windows got an answer (retryable).
         """
         spans = {
             target: complete_span(
@@ -112,8 +120,7 @@ class CloudWatchSensor:
         result: dict[str, tuple[Observation, ...]] = dict.fromkeys(spans, ())
         if not due:
             return result
-        whole = Span(self._period_s, min(spans[t].start_s for t in due), spans[due[0]].end_s)
-        answer = self.ask(due, whole)
+        answer = self._answer(due, spans)
         if answer.unanswered.issuperset(due):
             raise _no_answer(due)
         for target in due:
@@ -131,6 +138,35 @@ class CloudWatchSensor:
                 )
             )
         return result
+
+    def _answer(self, due: Sequence[str], spans: Mapping[str, Span]) -> Answer:
+        """Ask for all that is due, the up-to-date targets first; raise only if no call went well."""
+        answer = Answer({}, set(), set())
+        failed: list[PortError] = []
+        answered = False
+        for batch, part in self._due_calls(due, spans):
+            if len(failed) == FAILED_CALLS_MAX:
+                answer.unanswered.update(query.target for query in batch)
+                continue
+            try:
+                self._call(batch, part, answer)
+                answered = True
+            except PortError as error:
+                failed.append(error)
+                answer.unanswered.update(query.target for query in batch)
+        if failed and not answered:
+            raise failed[0]
+        return answer
+
+    def _due_calls(
+        self, due: Sequence[str], spans: Mapping[str, Span]
+    ) -> Iterator[tuple[Sequence[_Query], Span]]:
+        near = [target for target in due if spans[target].windows <= NEAR_WINDOWS]
+        far = [target for target in due if spans[target].windows > NEAR_WINDOWS]
+        for group in (near, far):
+            if group:
+                start_s = min(spans[target].start_s for target in group)
+                yield from _calls(self._queries(group), Span(self._period_s, start_s, spans[group[0]].end_s))
 
     def history(self, target: str, *, until_s: float, days: int) -> tuple[Observation, ...]:
         """Return up to `days` of past windows, oldest first, at the finest period still retained.
@@ -165,7 +201,8 @@ class CloudWatchSensor:
         return tuple(found)
 
     def _map(self, target: str) -> AwsMetricMap:
-        return self._maps.get(target) or client_metrics(target, namespace=self._namespace)
+        own = self._maps.get(target)
+        return own or client_metrics(target, namespace=self._namespace, accounts=self._accounts)
 
     def ask(self, targets: Sequence[str], span: Span) -> Answer:
         """Return the raw values of every source of every target over the span, in as many calls as needed.
@@ -173,11 +210,13 @@ class CloudWatchSensor:
         Raises:
             PortError: If a call fails. What a call left open is in the answer.
         """
-        queries = [_Query(target, source) for target in targets for source in self._map(target).sources()]
         answer = Answer({}, set(), set())
-        for batch, part in _calls(queries, span):
+        for batch, part in _calls(self._queries(targets), span):
             self._call(batch, part, answer)
         return answer
+
+    def _queries(self, targets: Sequence[str]) -> list[_Query]:
+        return [_Query(target, source) for target in targets for source in self._map(target).sources()]
 
     def _call(self, batch: Sequence[_Query], part: Span, answer: Answer) -> None:
         """Make one call with all its pages; the last status of each query counts."""
@@ -188,17 +227,15 @@ class CloudWatchSensor:
             "ScanBy": "TimestampAscending",
         }
         status: dict[str, str] = {}
+        values: dict[int, dict[float, float]] = {}
         for _ in range(PAGES_MAX):
             with aws_call(BACKEND, "GetMetricData"):
                 reply = self._client.get_metric_data(**arguments)
             for result in reply.get("MetricDataResults", []):
                 status[result["Id"]] = result.get("StatusCode", "Complete")
-                query = batch[int(result["Id"][1:])]
-                values = answer.series.setdefault(query.target, {}).setdefault(
-                    (query.source.metric, query.source.stat), {}
-                )
                 stamps = (stamp.timestamp() for stamp in result.get("Timestamps", []))
-                values.update(zip(stamps, result.get("Values", []), strict=False))
+                of_query = values.setdefault(int(result["Id"][1:]), {})
+                of_query.update(zip(stamps, result.get("Values", []), strict=False))
             if not reply.get("NextToken"):
                 break
             arguments["NextToken"] = reply["NextToken"]
@@ -209,6 +246,7 @@ class CloudWatchSensor:
                 retryable=True,
             )
         for index, query in enumerate(batch):
+            _add(answer, query, values.get(index, {}))
             code = status.get(f"m{index}")  # every query has a result, be it empty; none is no answer
             if code is None or code in UNANSWERED:
                 answer.unanswered.add(query.target)
@@ -229,8 +267,16 @@ def _calls(queries: Sequence[_Query], span: Span) -> Iterator[tuple[Sequence[_Qu
             start_s = end_s
 
 
+def _add(answer: Answer, query: _Query, values: Mapping[float, float]) -> None:
+    """Put the values of a query to those of the same metric in other accounts."""
+    metric, stat = query.source.metric, query.source.stat
+    known = answer.series.setdefault(query.target, {}).setdefault((metric, stat), {})
+    for start_s, value in values.items():
+        known[start_s] = put_together(stat, known[start_s], value) if start_s in known else value
+
+
 def _as_query(index: int, source: Source, period_s: int) -> dict[str, Any]:
-    return {
+    query: dict[str, Any] = {
         "Id": f"m{index}",
         "MetricStat": {
             "Metric": {
@@ -243,6 +289,9 @@ def _as_query(index: int, source: Source, period_s: int) -> dict[str, Any]:
         },
         "ReturnData": True,
     }
+    if source.account:
+        query["AccountId"] = source.account
+    return query
 
 
 def _utc(at_s: float) -> dt.datetime:

@@ -18,7 +18,7 @@ from flyball.contract import ContractError, Document
 from flyball_controller.aws.appconfig import RECORD_KEY, RECORD_TRIES, AppConfigPublisher
 from flyball_controller.aws.appconfig_api import STANDING
 from flyball_controller.aws.publish_document import content_hash, exact_wish
-from flyball_controller.aws.publish_plan import Limits, decode_record, plan
+from flyball_controller.aws.publish_plan import Limits, absorb_rollbacks, decode_record, plan
 from flyball_controller.ports import PublishReport, PublishStatus
 
 # One a minute for an hour, no gap and no reserve: AppConfig itself is slower than a person.
@@ -101,6 +101,8 @@ class OperatorPublisher(AppConfigPublisher):
             except ContractError as error:
                 return _report("failed", revision, f"refused before anything was written: {error}")
             known, _ = self._notice(before, seen)
+            # A rollback that nobody saw yet is held against controllers for the whole time (A5).
+            known = absorb_rollbacks(known, seen.facts, until_s=now_s + self._limits.hold_s)
             holds = tuple(hold for hold in known.holds if hold.content != wish.content)
             # What is left to people is written before, what is taken over after: a crash between the
             # two leaves too much alone, never too little.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from flyball.contract import Document, TargetParams, decode_document, encode_document
 from flyball_controller.codec import canonical_json
 
+UNREADABLE = "unreadable:"  # begins what stands in for the identity of a document that cannot be read
 HASH_PREFIX = "flyball content "  # of the description of a version and of a deployment
 
 
@@ -43,6 +44,18 @@ def content_hash(document: Document) -> str:
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
+def adds_nothing(
+    standing: Document, params: Mapping[str, TargetParams], *, defaults: TargetParams, policy_hash: str
+) -> bool:
+    """Return whether the standing document already says all that `make_wish` would make of it.
+
+    Nine rounds in ten wish what stands; encoding the fleet's document only to find that out is
+    most of what such a round would cost.
+    """
+    says_it = all(standing.targets.get(name) == wished for name, wished in params.items())
+    return says_it and standing.defaults == defaults and standing.policy_hash == policy_hash
+
+
 def make_wish(
     standing: Document | None,
     params: Mapping[str, TargetParams],
@@ -51,8 +64,13 @@ def make_wish(
     policy_hash: str,
     revision: int,
     now_s: float,
+    content: str = "",
 ) -> Wish:
     """Return the standing document with the wished parameters in it; targets not wished keep theirs.
+
+    If `content` is known and the wish adds nothing to it, that is the standing document itself,
+    without bytes: there is nothing to write. An unreadable document that stands above it has
+    another identity, which no wish equals.
 
     Args:
         standing: Newest document known, None if there is none.
@@ -61,10 +79,14 @@ def make_wish(
         policy_hash: Identity of the policies behind the wish.
         revision: Of the new document; higher than any before.
         now_s: Epoch seconds.
+        content: Identity of what stands, "" = not known.
 
     Raises:
         ContractError: If any client would refuse or bend it, or it is larger than 64 KiB (A1).
     """
+    known = standing is not None and content and not content.startswith(UNREADABLE)
+    if known and standing and adds_nothing(standing, params, defaults=defaults, policy_hash=policy_hash):
+        return Wish(standing, b"", content)
     targets = {**(standing.targets if standing else {}), **params}
     return exact_wish(Document(revision, "", policy_hash, targets, defaults), now_s=now_s)
 

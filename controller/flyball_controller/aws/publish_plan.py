@@ -118,7 +118,7 @@ def plan(record: Record, facts: Facts, *, content: str, urgent: bool, now_s: flo
     >>> plan(p.record, Facts("a", False, 1), content="a", urgent=True, now_s=9.0, limits=Limits()).code
     'unchanged'
     """
-    record = _absorb_rollbacks(record, facts, until_s=now_s + limits.hold_s)
+    record = absorb_rollbacks(record, facts, until_s=now_s + limits.hold_s)
     pending_intent = record.intent is not None and facts.latest_number <= record.intent.after_number
     if record.intent is not None and not pending_intent:
         # Something was started after the intent was noted: ours (then the content
@@ -187,7 +187,7 @@ def without_locked_doubts(record: Record) -> Record:
     return record._replace(doubts=tuple(doubt for doubt in record.doubts if doubt.after_number == 0))
 
 
-def _absorb_rollbacks(record: Record, facts: Facts, *, until_s: float) -> Record:
+def absorb_rollbacks(record: Record, facts: Facts, *, until_s: float) -> Record:
     """Put every rolled-back content not seen before on hold, once per deployment (A5)."""
     for rolled in sorted(facts.rolled_back):
         if rolled.number > record.rollback_seen:

@@ -8,12 +8,14 @@ nothing but `from_env` reads a mapping; the mapping is an argument.
 
 from __future__ import annotations
 
-import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from flyball.errors import SettingsError
+from flyball.hints import did_you_mean
+from flyball_controller.bounded import shown
 from flyball_controller.shards import WHOLE, Shard, read_shard
 
 PREFIX = "FLYBALL_"
@@ -46,6 +48,7 @@ class Settings(NamedTuple):
     appconfig: AppConfigIds | None = None  # None: no document is published, circuits only
     rollback_hold_s: float = 3_600.0  # a rolled-back document is not published again for this long (A5)
     metric_namespace: str = "flyball"
+    metric_accounts: tuple[str, ...] = ()  # where clients run; empty: in this account
     metric_lag_s: float = 20.0  # a window is complete this long after its end
     metric_period_s: int = 60
     targets: tuple[str, ...] = ()  # empty: those that the policy names
@@ -55,6 +58,8 @@ class Settings(NamedTuple):
     region: str | None = None  # None: boto3's own configuration
     shard: Shard = WHOLE  # which of the targets the tick looks at
     probe_modules: tuple[str, ...] = ()  # packages of the bundle whose callables a policy may name
+    traces: str = "off"  # "otel": rounds are spans of OpenTelemetry
+    installation: str = "flyball"  # tells the controller's own metrics from a second installation's
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, also: Iterable[str] = ()) -> Settings:
@@ -72,7 +77,7 @@ class Settings(NamedTuple):
         >>> Settings.from_env({"FLYBALL_METRIC_LAGS": "30"})
         Traceback (most recent call last):
             ...
-        flyball.errors.SettingsError: FLYBALL_METRIC_LAGS is not known; did you mean FLYBALL_METRIC_LAG_S?
+        flyball.errors.SettingsError: FLYBALL_METRIC_LAGS is not known; did you mean 'FLYBALL_METRIC_LAG_S'?
         """
         _refuse_unknown(environ, known=(*VARIABLES, *also))
         default = cls()
@@ -84,6 +89,7 @@ class Settings(NamedTuple):
             appconfig=_appconfig(environ),
             rollback_hold_s=_seconds(environ, "FLYBALL_ROLLBACK_HOLD_S", default.rollback_hold_s, 0, 86_400),
             metric_namespace=_name(environ, "FLYBALL_METRIC_NAMESPACE", default.metric_namespace),
+            metric_accounts=_accounts(environ, "FLYBALL_METRIC_ACCOUNTS"),
             metric_lag_s=_seconds(environ, "FLYBALL_METRIC_LAG_S", default.metric_lag_s, 0, 900),
             metric_period_s=_period(environ, "FLYBALL_METRIC_PERIOD_S", default.metric_period_s),
             targets=_targets(environ, "FLYBALL_TARGETS"),
@@ -95,6 +101,8 @@ class Settings(NamedTuple):
             region=next((v for v in map(environ.get, REGION_VARIABLES) if v), None),
             shard=read_shard(environ.get("FLYBALL_SHARD", str(WHOLE)), field="FLYBALL_SHARD"),
             probe_modules=_modules(environ, "FLYBALL_PROBE_MODULES"),
+            traces=_one_of(environ, "FLYBALL_TRACES", default.traces, ("off", "otel")),
+            installation=_installation(environ, "FLYBALL_INSTALLATION", default.installation),
         )
 
 
@@ -108,6 +116,7 @@ VARIABLES = (
     *APPCONFIG_VARIABLES.values(),
     "FLYBALL_ROLLBACK_HOLD_S",
     "FLYBALL_METRIC_NAMESPACE",
+    "FLYBALL_METRIC_ACCOUNTS",
     "FLYBALL_METRIC_LAG_S",
     "FLYBALL_METRIC_PERIOD_S",
     "FLYBALL_TARGETS",
@@ -117,21 +126,34 @@ VARIABLES = (
     "FLYBALL_REGION",
     "FLYBALL_SHARD",
     "FLYBALL_PROBE_MODULES",
+    "FLYBALL_INSTALLATION",
+    "FLYBALL_TRACES",
 )
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_INSTALLATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def service_name(installation: str) -> str:
+    """Return what the controller calls itself in its log and its metrics' dimension `service`.
+
+    >>> service_name("flyball")
+    'flyball-controller'
+    """
+    return f"{installation}-controller"
 
 
 def _refuse_unknown(environ: Mapping[str, str], *, known: Iterable[str]) -> None:
     names = tuple(known)
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable not in names:
-            close = difflib.get_close_matches(variable, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(names))}"
-            raise SettingsError(f"{variable} is not known; {hint}", field=variable)
+            hint = did_you_mean(variable, sorted(names), listing="known are")
+            raise SettingsError(f"{variable} is not known{hint}", field=variable)
 
 
 def _wrong(variable: str, value: str, allowed: str) -> SettingsError:
     return SettingsError(
-        f"{variable}={value!r} must be {allowed}; correct it or unset it to use the default", field=variable
+        f"{variable}={shown(value)} must be {allowed}; correct it or unset it to use the default",
+        field=variable,
     )
 
 
@@ -180,6 +202,28 @@ def _targets(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
     if "" in names or len(set(names)) != len(names):
         raise _wrong(variable, raw, "target names separated by commas, none empty, none twice")
     return names
+
+
+def _accounts(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip() for name in environ.get(variable, "").split(","))))
+    for name in names:
+        if not _ACCOUNT.fullmatch(name) or names.count(name) > 1:
+            raise _wrong(variable, name, "account numbers of 12 digits separated by commas, none twice")
+    return names
+
+
+def _one_of(environ: Mapping[str, str], variable: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = environ.get(variable, default)
+    if value not in allowed:
+        raise _wrong(variable, value, " or ".join(map(repr, allowed)))
+    return value
+
+
+def _installation(environ: Mapping[str, str], variable: str, default: str) -> str:
+    value = environ.get(variable, default)
+    if not _INSTALLATION.fullmatch(value):
+        raise _wrong(variable, value, "1 to 64 letters, digits, '.', '_' or '-', as the stack's Prefix is")
+    return value
 
 
 def _modules(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:

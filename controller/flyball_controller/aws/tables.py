@@ -24,6 +24,7 @@ BACKEND = "dynamodb"
 PHYSICAL_TTL_S = 48 * 3600
 GET_KEYS_MAX = 100  # BatchGetItem, service limit
 WRITE_ITEMS_MAX = 25  # BatchWriteItem, service limit
+NUMBER_DIGITS_MAX = 38  # of a number attribute, service limit
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
@@ -109,7 +110,7 @@ def read_version(item: Mapping[str, Attribute], name: str = "version") -> int | 
     (12, None)
     """
     raw = item.get(name, {}).get("N")
-    if not isinstance(raw, str) or not raw.isascii() or not raw.isdigit():
+    if not isinstance(raw, str) or not raw.isascii() or not raw.isdigit() or len(raw) > NUMBER_DIGITS_MAX:
         return None
     return int(raw) or None
 

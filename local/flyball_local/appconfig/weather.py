@@ -6,11 +6,11 @@ before the effect and one after it look the same from outside.
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Collection
 from enum import Enum
 
+from flyball.hints import did_you_mean
 from flyball_local.virtualclock import VirtualClock
 
 # Requests per second (AWS General Reference, AppConfig quotas). Control plane:
@@ -47,8 +47,7 @@ class Faults:
             ValueError: If no such operation exists, or `count` is below 1.
         """
         if operation not in self._operations:
-            near = difflib.get_close_matches(operation, self._operations, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(operation, self._operations)
             raise ValueError(f"operation={operation!r} does not exist{hint}")
         if count < 1:
             raise ValueError(f"count={count} must be at least 1")

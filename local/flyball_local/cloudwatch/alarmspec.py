@@ -9,10 +9,10 @@ Source: botocore service model "cloudwatch", PutMetricAlarm and PutCompositeAlar
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from flyball.hints import did_you_mean
 from flyball_local.cloudwatch.buckets import percent_of
 from flyball_local.cloudwatch.judgement import COMPARISONS, Missing
 from flyball_local.cloudwatch.points import DAY_S, HOUR_S, MINUTE_S
@@ -124,9 +124,7 @@ def _choice(params: Wire, field: str, allowed: Any, default: str | None = None) 
     if value is None:
         raise invalid(f"{field} is missing")
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), list(allowed), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise invalid(f"{field}={value!r} must be one of {', '.join(allowed)}{hint}")
+        raise invalid(f"{field}={value!r} must be one of {', '.join(allowed)}{did_you_mean(value, allowed)}")
     return str(value)
 
 

@@ -97,6 +97,8 @@ def _parse_query(item: Wire) -> Query:
         raise invalid(
             f"Id={identifier!r} must start with a lower-case letter and hold letters, digits or _ only"
         )
+    if "AccountId" in item:  # answered from this account, it would look like the other's metrics
+        raise invalid(f"AccountId of Id {identifier!r} is not emulated: there are no accounts to monitor")
     wanted = item.get("ReturnData", True)
     spec = item.get("MetricStat")
     text = item.get("Expression")

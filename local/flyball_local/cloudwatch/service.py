@@ -26,6 +26,7 @@ from flyball_local.cloudwatch.emf import EmfReader, EmfReport
 from flyball_local.cloudwatch.errors import CloudWatchError
 from flyball_local.cloudwatch.face import Attachment, HttpFace
 from flyball_local.cloudwatch.judgement import AlarmState
+from flyball_local.cloudwatch.listing import list_metrics
 from flyball_local.cloudwatch.points import MINUTE_S
 from flyball_local.cloudwatch.publish import put_metric_data
 from flyball_local.cloudwatch.query import get_metric_data, invalid
@@ -50,9 +51,11 @@ class CloudWatchService:
 
     >>> cloudwatch = CloudWatchService(VirtualClock(1_800_000_000.0))
     >>> cloudwatch.handle("ListMetrics", {})
+    {'Metrics': []}
+    >>> cloudwatch.handle("PutDashboard", {})
     Traceback (most recent call last):
     ...
-    flyball_local.cloudwatch.errors.CloudWatchError: InvalidAction: ListMetrics is not offered here
+    flyball_local.cloudwatch.errors.CloudWatchError: InvalidAction: PutDashboard is not offered here
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class CloudWatchService:
         self._operations: dict[str, Callable[[Wire, float], dict[str, Any]]] = {
             "PutMetricData": self._put_metric_data,
             "GetMetricData": self._get_metric_data,
+            "ListMetrics": lambda params, now_s: list_metrics(params, self.store, now_s=now_s),
             "PutMetricAlarm": self._put_metric_alarm,
             "PutCompositeAlarm": self._put_composite_alarm,
             "DescribeAlarms": self._describe_alarms,

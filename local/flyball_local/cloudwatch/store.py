@@ -80,6 +80,13 @@ class _Tiers:
             del self.hour[start]
         self.oldest_s = min(self.minute, default=math.inf)
 
+    def forget_before(self, at_s: float) -> None:
+        """Drop buckets that began before `at_s`, at every resolution."""
+        for buckets in (self.second or {}, self.minute, self.five, self.hour):
+            for start in [s for s in buckets if s < at_s]:
+                del buckets[start]
+        self.oldest_s = min(self.minute, default=math.inf)
+
     def sources(self, period_s: int, start_s: int, now_s: float) -> list[tuple[dict[int, Bucket], int]]:
         """Return the bucket maps, with their resolution, that together answer a period from `start_s` on."""
         if period_s < MINUTE_S:
@@ -301,6 +308,24 @@ class MetricStore:
     def known(self, key: MetricKey) -> bool:
         """Return whether the series ever had a readable point."""
         return key in self._series
+
+    def newest_s(self, key: MetricKey) -> float:
+        """Return the start of the series' newest bucket, minus infinity without one."""
+        return max(
+            (
+                max(buckets)
+                for tiers in self._series.get(key, {}).values()
+                for buckets in (tiers.minute, tiers.five, tiers.hour)
+                if buckets
+            ),
+            default=-math.inf,
+        )
+
+    def forget_before(self, at_s: float) -> None:
+        """Drop all minutes that began before `at_s`, as if retention ended there: for runs of many days."""
+        for units in self._series.values():
+            for tiers in units.values():
+                tiers.forget_before(at_s)
 
     def feed(self) -> ChangeFeed:
         """Return a new feed of the minutes that change from now on."""

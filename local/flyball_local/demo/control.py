@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,10 +22,11 @@ from flyball.aws import DynamoCircuits
 from flyball.call import Counters, Target
 from flyball.telemetry import emf_lines
 from flyball_analytics.plant import QuietService, ServiceDay
+from flyball_controller.core.model import Observation
 from flyball_controller.policy_set import PolicySet
 from flyball_local.cloudwatch import AlarmState
 from flyball_local.demo.cloud import Cloud, alarm_name
-from flyball_local.demo.history import write_history
+from flyball_local.demo.history import HISTORY_DAYS, write_history
 from flyball_local.demo.outcome import AFTER_S, Action, Arm, Control, Machinery, measure
 from flyball_local.demo.published import Published
 from flyball_local.demo.scenario import Scenario
@@ -122,6 +124,16 @@ class ControlledWorld:
             handler_errors=counts["handler_errors"],
         )
         return FlyballRun(measure(self.scenario, self.days), incidents, quiet, actions, machinery)
+
+    def recorded(self) -> tuple[tuple[str, tuple[Observation, ...]], ...]:
+        """Return what CloudWatch has kept of every service, the days of learning included."""
+        days = HISTORY_DAYS + math.ceil(self.scenario.hours / 24)
+        with self.cloud.aws:
+            sensor = self.cloud.runtime.ports.sensor
+            return tuple(
+                (s.name, sensor.history(s.name, until_s=self.scenario.end_s, days=days))
+                for s in self.scenario.services
+            )
 
     def _actions(self, target: str) -> Iterator[Action]:
         """Yield the applied changes of one target, from its journal."""

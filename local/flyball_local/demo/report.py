@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flyball_analytics.cli.program import program_name
+from flyball_controller.core.model import Observation
 from flyball_local.demo.outcome import Action, Arm, Control, IncidentOutcome, Machinery
 from flyball_local.demo.scenario import Incident, Scenario
 
@@ -48,6 +49,7 @@ class DemoResult(NamedTuple):
     quiet_control: tuple[Control, ...]  # what was done outside incidents, per service
     actions: tuple[Action, ...]
     machinery: Machinery
+    recorded: tuple[tuple[str, tuple[Observation, ...]], ...] = ()  # by service, if it was asked for
 
 
 class Totals(NamedTuple):

@@ -10,7 +10,9 @@ from flyball_local.demo.scenario import Scenario
 from flyball_local.demo.static import static_arm
 
 
-def run_demo(scenario: Scenario, *, policies: PolicySet, seed: int, checked: bool = False) -> DemoResult:
+def run_demo(
+    scenario: Scenario, *, policies: PolicySet, seed: int, checked: bool = False, record: bool = False
+) -> DemoResult:
     """Return what becomes of the scenario with flyball and without.
 
     Args:
@@ -18,6 +20,7 @@ def run_demo(scenario: Scenario, *, policies: PolicySet, seed: int, checked: boo
         policies: What the controller obeys.
         seed: Decides every arrival, fault of delivery and identifier; same seed, same result.
         checked: Hold every AWS call to the service model, as the tests do; costs a third more time.
+        record: Keep what the embedded CloudWatch recorded, for a page.
 
     Raises:
         RuntimeError: The process with the other world died.
@@ -36,4 +39,5 @@ def run_demo(scenario: Scenario, *, policies: PolicySet, seed: int, checked: boo
             quiet_control=run.quiet_control,
             actions=run.actions,
             machinery=run.machinery,
+            recorded=world.recorded() if record else (),
         )

@@ -8,7 +8,8 @@ and delivers nothing. Here it does not deploy.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flyball_local.cloudwatch import metric_key
@@ -143,12 +144,29 @@ def _target(stack: Stack, logical: str, rule_arn: str, target: Mapping[str, Any]
         return Target(stack.queues[arn], dlq, policy)
     if not stack.may_invoke(EVENTS, arn, rule_arn):
         raise TemplateError(f"the rule may not invoke {arn}", where=logical)
-    return Target(stack.function(arn), dlq, policy)
+    return Target(stack.function(arn), dlq, policy, _shape(logical, target))
+
+
+def _shape(logical: str, target: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str] | None:
+    """Return the target's input transformer: paths to members of the event, put into a template."""
+    transformer = target.get("InputTransformer")
+    if transformer is None:
+        return None
+    paths, template = transformer["InputPathsMap"], transformer["InputTemplate"]
+    if not all(path.startswith("$.") and path[2:].isidentifier() for path in paths.values()):
+        raise TemplateError(f"{paths}: only members of the event are emulated", where=logical)
+
+    def shape(event: Mapping[str, Any]) -> str:
+        return re.sub(r"<(\w+)>", lambda name: json.dumps(event[paths[name[1]][2:]]), template)
+
+    return shape
 
 
 def _mapping(stack: Stack, logical: str, properties: Mapping[str, Any]) -> None:
     queue = stack.queues[properties["EventSourceArn"]]
     name = properties["FunctionName"]
+    if name.startswith("arn:"):  # of an alias: the same code and role
+        name = name.split(":")[6]
     function = stack.by_arn("AWS::Lambda::Function", stack.place.arn("lambda", f"function:{name}"))
     role = role_statements(stack, function["Role"])
     for action in POLL_ACTIONS:

@@ -20,7 +20,6 @@ from botocore.model import OperationModel
 
 from flyball_controller.aws.clients import CallLimits, Clients
 from flyball_handlers import wiring
-from flyball_handlers.telemetry import Telemetry
 from flyball_local.cloudwatch import metric_key
 from flyball_local.embedded import EmbeddedAws
 from flyball_local.template.policies import Request, Statement, allowed
@@ -124,7 +123,7 @@ class Host:
                 {**self._variables, "AWS_REGION": self._aws.region},
                 clients=self.clients(),
                 clock=self._aws.clock,
-                telemetry=Telemetry(stream=self._stream),
+                log=self._stream,
             )
         return self._runtime
 

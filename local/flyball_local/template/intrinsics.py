@@ -11,11 +11,11 @@ Source: AWS CloudFormation user guide, "Intrinsic function reference",
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from flyball.hints import did_you_mean
 from flyball_local.template.errors import TemplateError
 
 _PLACE = re.compile(r"\$\{(!?)([^}]+)\}")
@@ -74,7 +74,7 @@ class Intrinsics:
     def condition(self, name: str) -> bool:
         """Return a named condition's value."""
         if name not in self._conditions:
-            raise TemplateError(f"unknown condition{_guess(name, self._conditions)}", where=name)
+            raise TemplateError(f"unknown condition{did_you_mean(name, self._conditions)}", where=name)
         return self.holds(self._conditions[name], name)
 
     def holds(self, node: Any, where: str) -> bool:
@@ -143,12 +143,14 @@ class Intrinsics:
         self._check_logical(logical, where)
         attributes = self._made(logical).attributes
         if attribute not in attributes:
-            raise TemplateError(f"{logical} has no {attribute}{_guess(attribute, attributes)}", where=where)
+            raise TemplateError(
+                f"{logical} has no {attribute}{did_you_mean(attribute, attributes)}", where=where
+            )
         return attributes[attribute]
 
     def _check_logical(self, name: str, where: str) -> None:
         if name not in self._resources:
-            raise TemplateError(f"nothing is called {name}{_guess(name, self._resources)}", where=where)
+            raise TemplateError(f"nothing is called {name}{did_you_mean(name, self._resources)}", where=where)
         if not self.exists(name):
             raise TemplateError(f"{name} is switched off by its condition", where=where)
 
@@ -171,7 +173,7 @@ class Intrinsics:
 def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
     for name in given:
         if name not in declared:
-            raise TemplateError(f"unknown parameter{_guess(name, declared)}", where=name)
+            raise TemplateError(f"unknown parameter{did_you_mean(name, declared)}", where=name)
     values = {}
     for name, rule in declared.items():
         if name not in given and "Default" not in rule:
@@ -188,8 +190,3 @@ def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> 
             raise TemplateError(f"{value} must lie in [{low:g}, {high:g}]", where=name)
         values[name] = value
     return values
-
-
-def _guess(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -119,6 +119,19 @@ def _permission(stack: Stack, logical: str, properties: Properties) -> Made:
     return _nothing(stack, logical, properties)
 
 
+def _version(stack: Stack, logical: str, properties: Properties) -> Made:
+    """A published version: of what the function is now, as there is one deployment in a run."""
+    return Made(f"{_function_arn(stack, properties)}:1", {"Version": "1"})
+
+
+def _alias(stack: Stack, logical: str, properties: Properties) -> Made:
+    return Made(f"{_function_arn(stack, properties)}:{properties['Name']}", {})
+
+
+def _function_arn(stack: Stack, properties: Properties) -> str:
+    return stack.place.arn("lambda", f"function:{properties['FunctionName']}")
+
+
 def _appconfig(operation: str, *members: str) -> Maker:
     """Return the maker of an AppConfig resource that is known by the id it is given."""
 
@@ -180,6 +193,8 @@ _MAKERS: Mapping[str, Maker] = {
     "AWS::IAM::Role": _arn_is_ref("iam", "role/{}"),
     "AWS::Lambda::Function": _named("lambda", "function:{}", "FunctionName"),
     "AWS::Lambda::Permission": _permission,
+    "AWS::Lambda::Version": _version,
+    "AWS::Lambda::Alias": _alias,
     "AWS::Lambda::EventInvokeConfig": _nothing,
     "AWS::Lambda::EventSourceMapping": _nothing,
     "AWS::Events::Rule": _named("events", "rule/{}", "Name"),

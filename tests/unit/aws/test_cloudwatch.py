@@ -133,6 +133,62 @@ def test_targets_seen_at_different_times_share_a_call_and_get_only_what_is_new()
     assert len(metrics.requests[0]["MetricDataQueries"]) == 20  # ten for a, ten for c
 
 
+def _points(metrics: Metrics) -> float:
+    """How many values were asked for: queries times periods, over all calls."""
+    return sum(
+        len(r["MetricDataQueries"]) * (r["EndTime"] - r["StartTime"]).total_seconds() / 60
+        for r in metrics.requests
+    )
+
+
+def test_a_target_that_has_been_silent_for_long_makes_nobody_else_send_old_minutes():
+    """One misspelt name used to make a thousand targets repeat three hours in every tick."""
+    metrics = Metrics(steady)
+    targets = [f"t{i:02d}" for i in range(49)]
+    since_s = dict.fromkeys(targets, MINUTE - 120)  # one minute is new
+    sensor = CloudWatchSensor(metrics)
+    found = sensor.read([*targets, "gone"], since_s={**since_s, "gone": MINUTE - 9_000}, now_s=NOW)
+    assert {len(found[t]) for t in targets} == {1}
+    assert len(found["gone"]) == 149  # from 148 minutes before the newest complete one
+    assert _points(metrics) == 49 * 10 * 1 + 10 * 149
+
+
+class FailsSome(Metrics):
+    """Times out whenever a named target is asked for."""
+
+    def __init__(self, *targets: str) -> None:
+        super().__init__(steady)
+        self._targets = set(targets)
+        self.failed = 0
+
+    def get_metric_data(self, **arguments: Any) -> dict[str, Any]:
+        """Answer, or not."""
+        asked = {q["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for q in arguments["MetricDataQueries"]}
+        if asked & self._targets:
+            self.failed += 1
+            raise ReadTimeoutError(endpoint_url="https://monitoring")
+        return super().get_metric_data(**arguments)
+
+
+def test_a_call_that_fails_leaves_out_its_own_targets_and_no_others():
+    """Fifty targets share a call: the other fifty must not be blind because of them."""
+    metrics = FailsSome("t003")
+    targets = [f"t{i:03d}" for i in range(100)]
+    found = CloudWatchSensor(metrics).read(targets, since_s=dict.fromkeys(targets, MINUTE - 120), now_s=NOW)
+    assert sorted(found) == targets[50:]
+
+
+def test_a_service_that_is_down_is_not_asked_forty_times():
+    """Each failing call may take its whole time-out: the tick has a minute."""
+    targets = [f"t{i:03d}" for i in range(500)]
+    metrics = FailsSome(*targets[:450])  # nine of ten calls
+    found = CloudWatchSensor(metrics).read(
+        [*targets[450:], *targets[:450]], since_s=dict.fromkeys(targets, MINUTE - 120), now_s=NOW
+    )
+    assert sorted(found) == targets[450:]
+    assert metrics.failed == 2
+
+
 def test_a_silent_minute_is_absent():
     """C7: missing is not zero."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyball.contract import DEFAULT_PARAMS, ContractError, RetryParams, TargetParams, decode_document
-from flyball_controller.aws.publish_document import Wish, above, content_hash, make_wish
+from flyball_controller.aws.publish_document import Wish, above, adds_nothing, content_hash, make_wish
 
 NOW = 1_700_000_000.9
 CALM = TargetParams()
@@ -69,6 +71,41 @@ def test_what_a_client_would_refuse_or_bend_is_no_wish(params: dict[str, TargetP
     """A1: out of bounds, no number, no name, over 64 KiB."""
     with pytest.raises(ContractError):
         wish(params)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([CALM, TIGHT])),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([CALM, TIGHT])),
+    st.sampled_from("pq"),
+    st.sampled_from([DEFAULT_PARAMS, TIGHT]),
+)
+def test_a_wish_adds_nothing_exactly_when_its_content_is_what_stands(first, wished, policy, defaults):
+    """The short way must answer as the long one: a change that it missed would never be deployed."""
+    standing = decode_document(wish(first).data)
+    long = make_wish(
+        standing, wished, defaults=defaults, policy_hash=policy, revision=2, now_s=NOW, content=""
+    )
+    nothing = adds_nothing(standing, wished, defaults=defaults, policy_hash=policy)
+    assert nothing == (long.content == content_hash(standing))
+
+
+def test_what_stands_is_wished_without_being_written_again():
+    """Nine rounds in ten; an unreadable document above it is something else, and is replaced."""
+    standing = decode_document(wish({"a": TIGHT}).data)
+    wishes = [
+        make_wish(
+            standing,
+            {"a": TIGHT},
+            defaults=DEFAULT_PARAMS,
+            policy_hash="p",
+            revision=2,
+            now_s=NOW,
+            content=content,
+        )
+        for content in (content_hash(standing), "unreadable:3")
+    ]
+    assert wishes[0] == Wish(standing, b"", content_hash(standing))
+    assert decode_document(wishes[1].data).revision == 2
 
 
 def test_the_revision_rises_above_every_version_number():

@@ -17,7 +17,7 @@ class _World:
     def __init__(self) -> None:
         self.now_s = 1_700_000_000.0
         self.faults: dict[str, str] = {}
-        self.profile = Profile(lambda: self.now_s, lambda what, content: None)
+        self.profile = Profile(lambda: self.now_s, lambda *_: None)
         client = PublisherClient(self.profile, lambda operation: self.faults.pop(operation, ""))
         self.publisher = AppConfigPublisher(client, **IDS._asdict(), checkpoints=MemoryCheckpoints())
 

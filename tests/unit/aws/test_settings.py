@@ -31,6 +31,7 @@ def test_every_variable_is_obeyed():
         "FLYBALL_HOLDS_TABLE": "h",
         "FLYBALL_ROLLBACK_HOLD_S": "7200",
         "FLYBALL_METRIC_NAMESPACE": "acme",
+        "FLYBALL_METRIC_ACCOUNTS": "111111111111, 222222222222",
         "FLYBALL_METRIC_LAG_S": "42.5",
         "FLYBALL_METRIC_PERIOD_S": "10",
         "FLYBALL_TARGETS": "payments, search",
@@ -40,6 +41,8 @@ def test_every_variable_is_obeyed():
         "FLYBALL_REGION": "eu-north-1",
         "FLYBALL_SHARD": "2/4",
         "FLYBALL_PROBE_MODULES": "acme.health, shop",
+        "FLYBALL_INSTALLATION": "trial",
+        "FLYBALL_TRACES": "otel",
     }
     assert set(environ) == set(VARIABLES)
     assert Settings.from_env(environ) == Settings(
@@ -50,6 +53,7 @@ def test_every_variable_is_obeyed():
         appconfig=AppConfigIds("app1234", "env1234", "pro1234", "str1234"),
         rollback_hold_s=7200.0,
         metric_namespace="acme",
+        metric_accounts=("111111111111", "222222222222"),
         metric_lag_s=42.5,
         metric_period_s=10,
         targets=("payments", "search"),
@@ -59,6 +63,8 @@ def test_every_variable_is_obeyed():
         region="eu-north-1",
         shard=Shard(2, 4),
         probe_modules=("acme.health", "shop"),
+        installation="trial",
+        traces="otel",
     )
 
 
@@ -73,7 +79,7 @@ def test_a_misspelt_variable_is_an_error_that_names_the_right_one():
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({"FLYBALL_METRICS_LAG_S": "30"})
     assert caught.value.field == "FLYBALL_METRICS_LAG_S"
-    assert "did you mean FLYBALL_METRIC_LAG_S?" in str(caught.value)
+    assert "did you mean 'FLYBALL_METRIC_LAG_S'?" in str(caught.value)
 
 
 def test_a_variable_like_none_of_ours_gets_the_list():
@@ -104,6 +110,11 @@ def test_variables_of_others_can_be_declared():
         ("FLYBALL_TARGETS", "a,,b"),
         ("FLYBALL_TARGETS", "a,a"),
         ("FLYBALL_ROLLBACK_HOLD_S", "inf"),
+        ("FLYBALL_INSTALLATION", "fly ball"),
+        ("FLYBALL_INSTALLATION", ""),
+        ("FLYBALL_TRACES", "xray"),
+        ("FLYBALL_METRIC_ACCOUNTS", "1111"),
+        ("FLYBALL_METRIC_ACCOUNTS", "111111111111,111111111111"),
     ],
 )
 def test_a_value_that_cannot_be_obeyed_names_its_variable(variable: str, value: str):

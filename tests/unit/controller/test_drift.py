@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.contract import Document, RetryParams, TargetParams, encode_document
+from flyball_controller.aws.operator_publisher import OperatorPublisher
 from flyball_controller.drift import DEFAULTS, edited_targets, is_edit
 from integration.appconfig_world import CALM, LOOSE, TIGHT, World
 
@@ -158,3 +159,45 @@ def test_a_deployment_whose_reply_and_record_were_lost_is_known_by_its_intent(wo
     assert world.store.record().intent is not None
     report = world.publish({"a": LOOSE}, after_s=61.0, by=world.new_publisher())
     assert (report.status.code, report.kept_edited) == ("deployed", ())
+
+
+def test_an_edit_over_what_appconfig_went_back_to_is_an_edit(world: World):
+    """An alarm rolls back and somebody edits before the controller looks: the edit is theirs (A7)."""
+    world.publish({"a": TIGHT}, after_s=61.0)
+    world.stop(2)
+    world.clock.advance(1.0)
+    edit(world, b=TIGHT)
+    world.clock.advance(61.0)
+    report = world.publish({"a": LOOSE, "b": LOOSE}, after_s=61.0)
+    assert "b" in report.kept_edited
+    world.clock.advance(30.0)
+    assert world.seen_by_a_client().targets["b"] == TIGHT
+
+
+def test_a_person_who_comes_first_after_a_rollback_does_not_lift_its_hold(world: World):
+    """What AppConfig undid stays undone for the hold, whoever sees the rollback first (A5)."""
+    world.publish({"a": TIGHT}, after_s=61.0)
+    world.stop(2)
+    people = OperatorPublisher(world.client, **world.ids._asdict(), checkpoints=world.store)
+    now_s = world.clock.now_s() + 1.0
+    standing = people.live(now_s=now_s)
+    assert standing.document is not None
+    theirs = standing.document._replace(targets={"a": CALM, "b": LOOSE})
+    done = people.deploy(theirs, over=standing.content, edited=(), now_s=now_s)
+    assert done.status.code == "deployed"
+    world.clock.advance(61.0)
+    again = world.publish({"a": TIGHT, "b": CALM}, after_s=61.0)
+    assert again.status.code == "held"
+
+
+def test_a_person_may_deploy_what_was_rolled_back(world: World):
+    """The hold binds the automation, not people: they saw it fail."""
+    world.publish({"a": TIGHT}, after_s=61.0)
+    world.clock.advance(30.0)
+    undone = world.seen_by_a_client()
+    assert undone.targets["a"] == TIGHT
+    world.stop(2)
+    people = OperatorPublisher(world.client, **world.ids._asdict(), checkpoints=world.store)
+    standing = people.live(now_s=world.clock.now_s())
+    done = people.deploy(undone, over=standing.content, edited=(), now_s=world.clock.now_s())
+    assert done.status.code == "deployed"

@@ -105,6 +105,39 @@ def test_without_new_windows_time_passes_and_nothing_else_changes():
     assert ports.circuits.writes == []
 
 
+def test_a_target_that_is_gone_for_hours_is_told_once():
+    """A record holds a state: one a minute made 1,440 a day of a target that says nothing."""
+    ports = make_ports([window(0)])
+    cache: dict[str, Remembered] = {}
+    for minute in range(180):
+        tick(ports, minute, cache=cache)
+    reasons = [[e["reason"] for e in record["evidence"]] for record in ports.journal.records]
+    assert len([r for r in reasons if "BLIND_TOO_LONG" in r]) == 1
+
+
+class SickPolicies(PolicySet):
+    """A policy set in which b's policy cannot be had: any fault of ours, in its simplest form."""
+
+    def for_target(self, target: str) -> Policy:
+        """Return the policy, or fail."""
+        if target == "b":
+            raise ZeroDivisionError("of the policy")
+        return super().for_target(target)
+
+
+def test_a_fault_in_one_target_is_told_and_the_others_are_decided_all_the_same():
+    """A policy nobody thought of may break one target's step; it must not blind a thousand others."""
+    ports = make_ports([seen._replace(target=name) for seen in OUTAGE for name in ("a", "b", "c")])
+    policies = SickPolicies(*load_preset("two-loop"))
+    for minute in range(4):
+        now_s = T0 + 60.0 * minute + 80.0
+        report = run_once(["a", "b", "c"], ports=ports, policies=policies, now_s=now_s, trigger=TICK)
+        assert {d.target for d in report.decisions} == {"a", "c"}
+        ((where, error),) = report.errors
+        assert (where, error.retryable, str(error)) == ("b", False, "b: ZeroDivisionError: of the policy")
+    assert {circuit.target for circuit in ports.circuits.writes} == {"a", "c"}
+
+
 def test_a_healthy_target_is_saved_once_in_a_quarter_of_an_hour():
     """One write instead of fifteen; what is unsaved can be derived from the metrics again."""
     ports = make_ports(calm(0, 60), calm(-60, 60))

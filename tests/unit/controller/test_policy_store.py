@@ -124,3 +124,14 @@ def test_a_pointer_that_cannot_be_read_is_an_error_that_says_what_to_do(store, d
     store.items[POINTER_KEY] = Checkpoint(7, data)
     with pytest.raises(PolicyError, match="apply a policy to replace it"):
         read_pointer(store)
+
+
+def test_the_identity_of_a_set_is_its_own_and_is_worked_out_once():
+    """Each round asks for it, and a fleet's policies are thousands of numbers; a copy has another."""
+    policies = load_preset("two-loop")
+    first = policies.hash
+    assert policies.hash is first
+    renamed = policies._replace(name="other")
+    assert renamed.hash == first  # a name is no part of it
+    changed = policies._replace(default=policies.default._replace(attempts_nominal=2))
+    assert changed.hash not in (first, renamed.hash)

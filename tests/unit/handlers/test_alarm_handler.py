@@ -214,7 +214,7 @@ def test_a_failure_that_repetition_cannot_mend_is_reported_and_acknowledged(
         "where": "journal",
         "backend": "journal",
         "retryable": False,
-        "detail": "not allowed ?",
+        "detail": "not allowed \\ud800",
     }
 
 

@@ -239,6 +239,21 @@ def test_a_stream_makes_the_controller_decide_from_its_own_points(world: World, 
     assert world.runtime.telemetry.totals["stream_points"] == 15
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"metric_period_s": 300}, {"metric_accounts": ("111111111111", "222222222222")}],
+    ids=["other windows", "several accounts"],
+)
+def test_a_stream_that_carries_a_part_only_wakes(
+    changes: dict[str, Any], world: World, sample: Sample
+) -> None:
+    """A part of a window, or one account's part of a target, must not be decided about as the whole."""
+    world.use(settings=world.runtime.settings._replace(**changes))
+    world.clock.advance(25.0)
+    stream.handler(sample("firehose_json"))
+    assert world.states()["payments-api"].stamp_s < 0.0  # woken, and the sensor had nothing
+
+
 def test_records_go_back_even_if_every_backend_fails(world: World, sample: Sample) -> None:
     """Our own work is a guest in somebody's data path."""
     for port in (world.checkpoints, world.sensor, world.publisher, world.journal, world.holds):

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import time
@@ -127,6 +128,28 @@ def test_the_controller_starts_from_its_bundle_alone_and_finds_the_policy(twice,
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("True ")
     assert load_compiled(policy.read_bytes(), where="policy.json").targets["payments"].open_floor == 0.6
+
+
+@pytest.mark.slow
+def test_every_service_that_a_handler_calls_has_its_model_in_the_bundle(twice, tmp_path):
+    """A probe of kind `lambda` was "misconfigured" on every check: the bundle's SDK did not know Lambda."""
+    code = "".join(
+        path.read_text()
+        for folder in ("controller/flyball_controller/aws", "handlers/flyball_handlers")
+        for path in (ROOT / folder).glob("*.py")
+    )
+    services = set(re.findall(r"""_(?:make|call)\("([a-z]+)",""", code))
+    assert services >= {"appconfig", "cloudwatch", "dynamodb", "lambda"}
+    with zipfile.ZipFile(twice[0] / "flyball-controller.zip") as bundle:
+        bundle.extractall(tmp_path)
+    script = (
+        "import sys; sys.path[:0] = [sys.argv[1]]\n"
+        "from flyball_controller.aws.clients import Clients\n"
+        "for service in sys.argv[2:]: Clients(region='eu-west-1').checking(service, 1.0)\n"
+    )
+    command = [sys.executable, "-I", "-S", "-B", "-c", script, str(tmp_path), *sorted(services)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -53,12 +53,12 @@ def test_functions_give_what_cloudformation_gives(node, value):
 @pytest.mark.parametrize(
     ("node", "words"),
     [
-        ({"Ref": "Qu"}, "here: nothing is called Qu; did you mean Q?"),
+        ({"Ref": "Qu"}, "here: nothing is called Qu; did you mean 'Q'?"),
         ({"Ref": "Off"}, "here: Off is switched off by its condition"),
-        ({"Fn::GetAtt": ["Q", "Ar"]}, "here: Q has no Ar; did you mean Arn?"),
+        ({"Fn::GetAtt": ["Q", "Ar"]}, "here: Q has no Ar; did you mean 'Arn'?"),
         ({"Fn::Select": [0, []]}, "here: Fn::Select is not emulated"),
         ({"Fn::Sub": ["${a}", {"a": 1}]}, "here: only the short form"),
-        ({"Fn::If": ["Nevr", 1, 2]}, "Nevr: unknown condition; did you mean Never?"),
+        ({"Fn::If": ["Nevr", 1, 2]}, "Nevr: unknown condition; did you mean 'Never'?"),
     ],
 )
 def test_what_cannot_be_resolved_is_an_error_with_its_place(node, words):

@@ -55,9 +55,13 @@ def test_tables_are_on_demand_encrypted_recoverable_and_clean_up_after_themselve
     """Capacity that is planned is wrong during an incident; a deleted state must be recoverable."""
     tables = of_type("AWS::DynamoDB::Table")
     assert len(tables) == 4
+    # AWS's own key encrypts it then; the account's could not be used from another account.
+    elsewhere = {"Fn::If": ["ClientsElsewhere", False, True]}
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST", name
-        assert table["SSESpecification"] == {"SSEEnabled": True}, name
+        assert table["SSESpecification"] == {"SSEEnabled": elsewhere if name == "CircuitsTable" else True}, (
+            name
+        )
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}, name
 
@@ -92,9 +96,8 @@ def test_nothing_that_fails_is_lost_in_silence():
     without = {name for name, f in of_type("AWS::Lambda::Function").items() if "DeadLetterConfig" not in f}
     assert without == set(NO_DEAD_LETTERS)
     for name, rule in of_type("AWS::Events::Rule").items():
-        assert all("DeadLetterConfig" in target and "RetryPolicy" in target for target in rule["Targets"]), (
-            name
-        )
+        targets = [raw["Fn::If"][1] if "Fn::If" in raw else raw for raw in rule["Targets"]]
+        assert all("DeadLetterConfig" in target and "RetryPolicy" in target for target in targets), name
     queues = of_type("AWS::SQS::Queue")
     dead = {
         q["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -133,7 +136,13 @@ def test_every_function_has_its_own_role_and_its_own_log_that_ends():
         assert log["Resource"] == {"Fn::GetAtt": [function["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]}, name
 
 
-WIDE_RESOURCES = {("RoundPolicy", "cloudwatch:GetMetricData"): "CloudWatch has no resource for metric data"}
+WIDE_RESOURCES = {
+    ("RoundPolicy", "cloudwatch:GetMetricData"): "CloudWatch has no resource for metric data",
+    ("RoundPolicy", "xray:PutTraceSegments"): "X-Ray has no resource for what it is sent",
+    ("RoundPolicy", "xray:PutTelemetryRecords"): "the same",
+    ("ProbeRole/probe", "xray:PutTraceSegments"): "the same",
+    ("ProbeRole/probe", "xray:PutTelemetryRecords"): "the same",
+}
 
 
 def test_no_statement_is_wider_than_its_reason():
@@ -154,11 +163,28 @@ def test_no_statement_is_wider_than_its_reason():
 UNSCOPED = {"ValidatorPermission": "AWS documents no source for AppConfig's call; the function reads nothing"}
 
 
+def test_other_accounts_read_circuits_and_document_if_they_are_named_and_nothing_else():
+    """One action on one table, and a role that holds what clients of this account hold."""
+    (given,) = [p for p in of_type("AWS::DynamoDB::Table").values() if "ResourcePolicy" in p]
+    condition, policy, none = given["ResourcePolicy"]["Fn::If"]
+    assert (condition, none) == ("ClientsElsewhere", {"Ref": "AWS::NoValue"})
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "dynamodb:BatchGetItem"
+    assert statement["Resource"]["Fn::Sub"].endswith(":table/${Prefix}-circuits")
+    named = {"AWS": {"Fn::Split": [",", {"Ref": "ClientAccounts"}]}}
+    assert statement["Principal"] == named
+    assert RESOURCES["ClientRole"]["Condition"] == "ClientsElsewhere"
+    role = RESOURCES["ClientRole"]["Properties"]
+    assert [s["Principal"] for s in role["AssumeRolePolicyDocument"]["Statement"]] == [named]
+    assert role["ManagedPolicyArns"] == [{"Ref": "ClientPolicy"}]
+    assert role["Policies"] == []
+
+
 def test_nobody_outside_the_account_is_let_in():
     """A principal * without an account, or a service without a source, is the confused deputy's door."""
     for where, statement in statements():
         principal = statement.get("Principal")
-        if statement["Effect"] == "Allow" and principal is not None:
+        if statement["Effect"] == "Allow" and principal is not None and where != "ClientRole/assume":
             assert set(principal) == {"Service"}, where
             assert "*" not in listed(principal["Service"]), where
     unscoped = set()
@@ -250,10 +276,29 @@ def test_alarms_on_the_controller_watch_metrics_that_it_emits():
         assert written in code, name
 
 
+def test_accounts_share_metrics_of_named_namespaces_and_nothing_else():
+    """A link without a filter shares every metric; a sink without a condition takes logs and traces too."""
+    folder = TEMPLATE.parent / "accounts"
+    (link,) = read_template(folder / "source.yaml")["Resources"].values()
+    (sink,) = read_template(folder / "monitoring.yaml")["Resources"].values()
+    assert link["Properties"]["ResourceTypes"] == ["AWS::CloudWatch::Metric"]
+    filters = link["Properties"]["LinkConfiguration"]["MetricConfiguration"]["Filter"]["Fn::If"][1:]
+    assert [text["Fn::Sub"].partition(" ")[0] for text in filters] == ["Namespace", "Namespace"]
+    (statement,) = sink["Properties"]["Policy"]["Statement"]
+    assert statement["Action"] == ["oam:CreateLink", "oam:UpdateLink"]
+    assert statement["Principal"] == {"AWS": {"Ref": "SourceAccounts"}}
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"oam:ResourceTypes": ["AWS::CloudWatch::Metric"]},
+        "Null": {"oam:ResourceTypes": "false"},
+    }
+
+
 @pytest.mark.slow
 def test_cfn_lint_finds_nothing():
-    """Types, references, regions: what CloudFormation itself would refuse."""
+    """Types, references, regions: what CloudFormation itself would refuse, in all templates."""
+    accounts = [str(path) for path in sorted((TEMPLATE.parent / "accounts").glob("*.yaml"))]
+    assert len(accounts) == 2
     lint = "from cfnlint.runner import main; main()"
-    command = [sys.executable, "-c", lint, "-r", "eu-west-1", "--", str(TEMPLATE)]
+    command = [sys.executable, "-c", lint, "-r", "eu-west-1", "--", str(TEMPLATE), *accounts]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flyball_local import expiry
 from flyball_local.dynamodb import DAY_S, DynamoDBService, create_tables
 from flyball_local.virtualclock import VirtualClock
 from unit.local.tables import NOW_S, connect, get_state, put_state
@@ -88,4 +89,19 @@ def test_items_written_before_time_to_live_was_switched_on_expire_too(service: D
     client.update_time_to_live(
         TableName="flyball-state", TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
     )
+    assert get_state(client) is None
+
+
+def test_items_written_again_and_again_leave_no_pile_of_reminders(clock: VirtualClock, monkeypatch):
+    """A run of days writes each state thousands of times; the emulator must not be what grows."""
+    monkeypatch.setattr(expiry, "REMINDERS_MIN", 20)
+    service = DynamoDBService(clock, seed=7, ttl_lag_s=0.0)
+    client = connect(service)
+    create_tables(client)
+    for n in range(100):
+        put_state(client, n, expires=NOW_S + 60 + n)
+    assert len(service._expiries._heap) <= 21
+    clock.advance(158)  # the reminder that counts is still there: 60 + 99 s
+    assert get_state(client) is not None
+    clock.advance(2)
     assert get_state(client) is None

@@ -217,6 +217,27 @@ def test_a_schedule_may_carry_a_constant_payload():
     assert world.seen == [(7201.1, {"job": "sweep"})]
 
 
+def test_a_target_with_a_shape_gets_what_it_makes_and_a_dead_letter_keeps_the_event():
+    """An input transformer: two targets of one rule can tell their shares of the work apart."""
+    world = World()
+    function = world.bus.function("controller", world.handler)
+    shaped = Target(function, shape=lambda event: json.dumps({"of": event["id"], "share": 1}))
+    world.bus.rule("alarms", {"source": ["aws.cloudwatch"]}, shaped, Target(function))
+    world.bus.put(ALARM)
+    world.clock.advance(10)
+    assert [event for _, event in world.seen] == [{"of": ALARM["id"], "share": 1}, ALARM]
+    dead = world.bus.queue("dead")
+    world.bus.faults = DeliveryFaults(unreachable_ratio=1.0)
+    world.bus.rule(
+        "alarms",
+        {"source": ["aws.cloudwatch"]},
+        shaped._replace(dlq=dead, policy=RetryPolicy(0, 60.0, 1.0, 1.0)),
+    )
+    world.bus.put(ALARM)
+    world.clock.advance(120)
+    assert [json.loads(message.body) for message in dead.messages] == [ALARM]
+
+
 @pytest.mark.parametrize(
     ("expression", "seconds"),
     [("rate(1 minute)", 60), ("rate(10 minutes)", 600), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800)],
@@ -251,3 +272,16 @@ def test_an_alarm_action_goes_past_the_rules_to_function_topic_and_queue():
     world.clock.advance(10)
     assert [event for _, event in world.seen] == [{"alarmData": {}}] * 2
     assert [m.body for m in queue.messages] == ['{"alarmData": {}}'] * 4
+
+
+def test_deliveries_can_be_drained_so_that_a_long_run_does_not_grow():
+    """Each attempt is told once, and what comes after is recorded as before."""
+    world = World()
+    world.bus.rule("alarms", {"source": ["aws.cloudwatch"]}, Target(world.bus.queue("copy")))
+    world.bus.put(ALARM)
+    world.clock.advance(60)
+    assert [delivery.outcome for delivery in world.bus.drain()] == [Outcome.DELIVERED]
+    assert world.bus.drain() == []
+    world.bus.put(ALARM)
+    world.clock.advance(60)
+    assert len(world.bus.deliveries) == 1

@@ -252,3 +252,17 @@ def test_the_order_of_arrival_changes_nothing(points: list[tuple[int, int]], ran
             store.put(KEY, float(value), at_s=T0 + second, now_s=T0 + 7_200)
         answers.append(total(store, start=0, end=7_200, now=7_200))
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("resolution_s", [1, 60])
+def test_what_is_forgotten_is_absent_and_the_rest_stays(resolution_s: int) -> None:
+    """A run of days drops minutes that nobody reads any more, at every resolution."""
+    store = MetricStore()
+    for minute in range(4):
+        at_s = T0 + 60 * minute
+        store.put(KEY, 1.0, at_s=at_s, now_s=T0 + 300, resolution_s=resolution_s)
+    store.forget_before(T0 + 120)
+    assert total(store, start=0, end=240, now=300) == Points([120, 180], [1.0, 1.0])
+    assert total(store, start=0, end=240, period=30, now=300).times_s == [120, 180]
+    store.put(KEY, 5.0, at_s=T0, now_s=T0 + 300)  # and may come again
+    assert total(store, start=0, end=60, now=300) == Points([0], [5.0])

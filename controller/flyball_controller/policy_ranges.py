@@ -1,0 +1,73 @@
+"""The lowest and highest sensible value of every number of a policy, by field.
+
+One table for all readers: of YAML, of compiled policies and of the store. So a
+policy edited after it was compiled, or written into the store by somebody else, is
+held to the same ranges as the file that people write. The JSON Schema, the table of
+defaults in the docs and the tests of validation are made from it. It knows no
+reader and no rule between fields (those stand in `policy_file.RULES`).
+"""
+
+from __future__ import annotations
+
+RANGES: dict[str, tuple[float, float]] = {
+    "attempts_nominal": (1, 4),
+    "attempts_min": (1, 4),
+    "budget_nominal": (0.0, 3.0),
+    "fast_cost": (0.2, 1.0),
+    "throttle_k": (1.0, 10.0),
+    "throttle_base_ms_nominal": (1, 60_000),
+    "throttle_base_ms_throttled": (1, 60_000),
+    "attempts_step": (1, 3),
+    "probe_ratio_min": (0.01, 1.0),
+    "probe_per_min_min": (0.0, 600.0),
+    "breaker_open_s": (0.1, 600.0),
+    "breaker_failure_ratio": (0.05, 1.0),
+    "close_after": (1, 100),
+    "close_after_shed": (1, 100),
+    "retry_floor": (0.005, 1.0),
+    "retry_multiple": (1.0, 20.0),
+    "retry_spread_k": (0.0, 20.0),
+    "open_floor": (0.05, 1.0),
+    "open_multiple": (1.0, 20.0),
+    "open_spread_k": (0.0, 20.0),
+    "open_bad_share": (0.0, 1.0),
+    "trip_ceiling": (0.1, 1.0),
+    "reset_floor": (0.005, 0.9),
+    "reset_point": (0.0, 0.9),
+    "reset_multiple": (1.0, 20.0),
+    "timeout_trip": (0.01, 1.0),
+    "typical_multiple": (1.0, 10.0),
+    "latency_multiple": (1.1, 100.0),
+    "throttle_trip": (0.005, 1.0),
+    "throttle_share": (0.1, 1.0),
+    "z_act": (0.0, 6.0),
+    "z_open": (0.0, 6.0),
+    "min_requests": (5, 10_000),
+    "min_errors": (2, 10_000),
+    "pool_s_max": (60.0, 3_600.0),
+    "false_opens_per_year": (0.01, 1_000.0),
+    "normal_floor": (0.005, 0.9),
+    "normal_multiple": (1.0, 20.0),
+    "open_per_min_min": (1.0, 10_000.0),
+    "settle_s": (0.0, 3_600.0),
+    "hold_periods": (1, 60),
+    "hold_max": (1, 64),
+    "retighten_s": (0.0, 86_400.0),
+    "quiet_s": (0.0, 86_400.0),
+    "saturated_periods": (1, 60),
+    "valid_for_s": (15.0, 3_600.0),
+    "blind_after_s": (60.0, 86_400.0),
+    "act_within_s": (60.0, 3_600.0),
+    "dwell_s": (0.0, 3_600.0),
+    "half_life_s": (600.0, 2_592_000.0),
+    "rise_factor": (0.0, 1.0),
+    "winsor_k": (1.0, 10.0),
+    "profile_visits_min": (2, 10),
+    "confidence_full_s": (600.0, 2_592_000.0),
+    "relearn_s": (3_600.0, 2_592_000.0),
+    "open_share_max": (0.0, 1.0),
+    "correlated_min": (2, 1_000),
+    "correlated_s": (10.0, 3_600.0),
+    "changes_per_h_max": (1, 60),
+    "change_gap_s": (0.0, 3_600.0),
+}
