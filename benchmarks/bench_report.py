@@ -3,7 +3,7 @@
 Every service has a synthetic history of its own (seasons, noise, incidents), is run under
 the policy that is drawn and under a baseline, compared, explained and put on one page.
 Reference: the same two replays without the page (`acted_windows`, what a comparison
-needs). So `report` over it is what watching, drawing, explaining and rendering cost.
+needs), interpreted. Both engines are measured, and must make the same bytes.
 
 Run: python benchmarks/bench_report.py [--services 1000] [--days 1] [--period 300]
 """
@@ -16,10 +16,12 @@ import time
 from common import table
 from flyball_analytics.compare import compare
 from flyball_analytics.compare_figures import Figures, acted_windows, figures_of
+from flyball_analytics.fastreplay import Engine
 from flyball_analytics.labels import Labels
 from flyball_analytics.report.model import Manifest, Report, build
-from flyball_analytics.report.page import render
-from flyball_analytics.report.watch import watch
+from flyball_analytics.report.page import DRAWN, render
+from flyball_analytics.report.shortlist import Shortlist
+from flyball_analytics.report.watch import glance, watch
 from flyball_analytics.series import Series
 from flyball_analytics.synth import fleet
 from flyball_analytics.thresholds.frames import labels_of_frame, metrics_of_frame
@@ -42,18 +44,33 @@ def histories(services: int, *, days: float, period_s: float) -> list[History]:
     return found
 
 
-def figures(kept: list[History], one: Policy, *, contender: str) -> list[Figures]:
+def figures(kept: list[History], one: Policy, engine: Engine, *, contender: str) -> list[Figures]:
     """Return what a comparison needs, and nothing for a page."""
     return [
-        figures_of(acted_windows(series, one), labels, target=series.target, contender=contender, acts=True)
+        figures_of(
+            acted_windows(series, one, engine=engine),
+            labels,
+            target=series.target,
+            contender=contender,
+            acts=True,
+        )
         for series, labels in kept
     ]
 
 
-def report(kept: list[History], policy: Policy, base: Policy) -> Report:
-    """Return everything that a page says."""
-    services = [watch(series, policy, name="two-loop", labels=labels) for series, labels in kept]
-    baseline = figures(kept, base, contender="fixed")
+def report(kept: list[History], policy: Policy, base: Policy, engine: Engine) -> Report:
+    """Return everything that a page says, made as `flyball report` makes it."""
+    close = Shortlist(DRAWN)
+    services = []
+    for series, labels in kept:
+        if engine is Engine.COMPILED:
+            services.append(glance(series, policy, name="two-loop", labels=labels, engine=engine))
+            close.add(len(services) - 1, services[-1], series, labels)
+        else:
+            services.append(watch(series, policy, name="two-loop", labels=labels))
+    for place, series, labels in close.kept():
+        services[place] = watch(series, policy, name="two-loop", labels=labels)
+    baseline = figures(kept, base, engine, contender="fixed")
     return build(services, MANIFEST, comparisons=[compare(baseline, [one.figures for one in services])])
 
 
@@ -67,22 +84,29 @@ def main() -> None:
     kept = histories(asked.services, days=asked.days, period_s=asked.period)
     policy, base = load_preset("two-loop").default, load_preset("fixed").default
     windows = sum(len(series.observations) for series, _ in kept)
-    took = {}
-    begin = time.process_time_ns()
-    for contender, one in (("two-loop", policy), ("fixed", base)):
-        figures(kept, one, contender=contender)
-    took["two replays alone"] = time.process_time_ns() - begin
-    begin = time.process_time_ns()
-    made = report(kept, policy, base)
-    took["two replays, watched and compared"] = time.process_time_ns() - begin
-    begin = time.process_time_ns()
-    page = render(made)
-    took["rendering"] = time.process_time_ns() - begin
-    took["report in all"] = took["two replays, watched and compared"] + took["rendering"]
-    print(f"{len(kept):,} services, {windows:,} windows; page {len(page) / 1e6:.2f} MB")
+    figures(
+        kept[:1], policy, Engine.COMPILED, contender="compiles"
+    )  # once per process, ten seconds if never before
+    took: dict[str, int] = {}
+    pages = []
+    for engine in (Engine.INTERPRETED, Engine.COMPILED):
+        begin = time.process_time_ns()
+        for contender, one in (("two-loop", policy), ("fixed", base)):
+            figures(kept, one, engine, contender=contender)
+        took[f"two replays alone, {engine}"] = time.process_time_ns() - begin
+        begin = time.process_time_ns()
+        made = report(kept, policy, base, engine)
+        took[f"everything on the page, {engine}"] = time.process_time_ns() - begin
+        begin = time.process_time_ns()
+        pages.append(render(made))
+        took[f"rendering, {engine}"] = time.process_time_ns() - begin
+    same = "the same bytes" if pages[0] == pages[1] else "DIFFERENT PAGES"
+    print(f"{len(kept):,} services, {windows:,} windows; page {len(pages[0]) / 1e6:.2f} MB, {same}")
     per_service = {name: value / len(kept) / 1_000.0 for name, value in took.items()}
-    table("CPU per service", per_service, reference="two replays alone", unit="us")
-    print(f"\nrendering in all: {took['rendering'] / 1e9:.2f} s")
+    table("CPU per service", per_service, reference="two replays alone, interpreted", unit="us")
+    for engine in (Engine.INTERPRETED, Engine.COMPILED):
+        total = sum(value for name, value in took.items() if engine in name and "alone" not in name)
+        print(f"report in all, {engine}: {total / 1e9:.2f} s")
 
 
 if __name__ == "__main__":

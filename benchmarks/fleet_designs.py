@@ -25,12 +25,13 @@ from fleet_world import BACKGROUND_RATIO, TARGET, Arrival, Design, Scenario, Wor
 from flyball.call import Call
 from flyball.environment import Runtime
 from flyball.outcome import Counters, Outcome, Rejected, RejectReason
-from flyball.records import Circuit
+from flyball.records import Circuit, Document
+from flyball.sources import StaticDocuments
 from flyball_controller.core import State, initial_state, step
 from flyball_controller.core.model import Observation
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import nominal_setpoint
-from flyball_controller.publication import backfill, to_circuit
+from flyball_controller.publication import backfill, to_circuit, to_params
 from powertools_memory import Items, MemoryPersistence
 
 FAILURES = 5  # of Powertools, pybreaker and most others, as is the pause
@@ -54,13 +55,21 @@ class Published:
 
 
 class FlyballFleet:
-    """The client in every environment; alone, it has no source of circuits."""
+    """The client in every environment; alone, it has no source of parameters and circuits."""
 
-    def __init__(self, world: World, published: Published | None = None) -> None:
+    def __init__(
+        self, world: World, published: Published | None = None, documents: StaticDocuments | None = None
+    ) -> None:
         self.world = world
         self.failure = Outcome.TIMEOUT if world.scenario.timeouts else Outcome.ERROR_FAST
         self.runtimes = [
-            Runtime(function="checkout", circuits=published, clock=world, write=lambda line: None)
+            Runtime(
+                function="checkout",
+                documents=documents,
+                circuits=published,
+                clock=world,
+                write=lambda line: None,
+            )
             for _ in range(world.scenario.environments)
         ]
         self.targets = [runtime.target(TARGET) for runtime in self.runtimes]
@@ -108,11 +117,16 @@ SUMMED = (
 
 
 class ControlledFleet(FlyballFleet):
-    """The client and the controller: one step a minute, METRICS_S after the window's end."""
+    """The client and the controller: one step a minute, METRICS_S after the window's end.
+
+    The document is the one that was applied before the outage; what changes in it comes
+    by circuit items, which are faster.
+    """
 
     def __init__(self, world: World, state: State, policy: Policy) -> None:
         self.published = Published()
-        super().__init__(world, self.published)
+        params = {TARGET: to_params(nominal_setpoint(policy), policy)}
+        super().__init__(world, self.published, StaticDocuments(Document(1, "", policy.digest, params)))
         self.state = state
         self.policy = policy
         self.version = 0

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from flyball.call import Target
+from flyball.hints import did_you_mean
 from flyball_analytics.references.registry import REFERENCES, MinuteController, plant_targets
-from flyball_analytics.scenarios.node import did_you_mean
 from flyball_controller.policy_file import load_policy
 from flyball_controller.policy_set import PRESETS, PolicySet
 
@@ -30,7 +30,9 @@ class AlgorithmError(ValueError):
     """There is no algorithm of this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no algorithm {name!r}{did_you_mean(name, algorithm_names())}")
+        super().__init__(
+            f"there is no algorithm {name!r}{did_you_mean(name, algorithm_names(), listing='known are')}"
+        )
         self.name = name
 
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from flyball_analytics.problems import SeriesError, did_you_mean
+from flyball.hints import did_you_mean
+from flyball_analytics.problems import SeriesError
 
 
 class Field(StrEnum):
@@ -185,4 +186,5 @@ def _require(index: Mapping[Field, int], words: tuple[str, ...], *, path: str, l
 def _near(word: str, field: Field) -> str:
     """Return a did-you-mean hint if a header word is nearly one of the words of a field."""
     known = [alias for alias, meaning in ALIASES.items() if meaning is field and len(alias) > 3]
-    return f'{did_you_mean(word.lower(), known)} for "{word}"' if did_you_mean(word.lower(), known) else ""
+    hint = did_you_mean(word.lower(), known)
+    return f"{hint.removesuffix('?')} for {word!r}?" if hint else ""

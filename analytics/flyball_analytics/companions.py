@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from flyball.hints import did_you_mean
 from flyball_analytics.columns import Field
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.moments import MomentError, parse_moment
-from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError, did_you_mean
+from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_controller.core.model import Observation
 
 _ERROR_SUFFIX = re.compile(r"\.(error_ratio|errors)$")

@@ -116,6 +116,7 @@ class Compared(NamedTuple):
     limit: float | None
     verdict: Verdict
     why: str
+    worlds: Interval | None = None  # closed loop: the difference in the kindest and the worst world
 
     @property
     def kept(self) -> bool:
@@ -235,6 +236,8 @@ def _lost(lost: Lost, targets: Sequence[str], target: str, rules: Rules) -> Comp
     groups = [list(lost.pairs.get(one, ())) for one in targets]
     found = _compared(LOST, CLOSED_MEASURES[LOST], groups, "incidents", rules)
     worlds = lost.worlds.get(target, ())
+    if worlds:
+        found = found._replace(worlds=Interval(min(worlds), max(worlds)))
     if worlds and min(worlds) < -found.margin and max(worlds) > found.margin:
         ends = f"{min(worlds) * 100.0:+.2g} % to {max(worlds) * 100.0:+.2g} %"
         return found._replace(

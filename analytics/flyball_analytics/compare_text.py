@@ -79,7 +79,7 @@ def verdict_sentence(one: Comparison) -> str:
         for m in one.measures
         if m.verdict in (Verdict.BETTER, Verdict.WORSE) and m.interval is not None
     ]
-    decided = f" {'; '.join(told)}." if told else ""
+    decided = f" {_sentence_case('; '.join(told))}." if told else ""
     if one.verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.MIXED):
         return head + decided
     return f"{head}{decided} {_sentence_case(one.why)}."
@@ -143,9 +143,23 @@ def _brief(name: str, value: float | None, *, signed: bool = False) -> str:
     return f"{sign}{shown:.3g}{unit}" if abs(shown) >= 10.0 else f"{sign}{shown:.2g}{unit}"
 
 
+def world_lines(total: Comparison) -> list[str]:
+    """Return a line for each measure of the closed loop: its difference over what no recording shows."""
+    lines = []
+    for one in total.measures:
+        if one.worlds is not None:
+            ends = " to ".join(_brief(one.measure, end, signed=True) for end in one.worlds)
+            lines.append(
+                f"Range: {NAMES[one.measure]}, {ends} over what no recording shows (capacity, cause of "
+                "time-outs); the 95 % is over incidents alone"
+            )
+    return lines
+
+
 def _unknown(total: Comparison) -> list[str]:
-    """Return a line for each measure without a verdict: what is in the way."""
-    return [f"not known: {NAMES[m.measure]}, {m.why}" for m in total.measures if m.why]
+    """Return a line for each measure without a verdict, what is in the way; and the range over the worlds."""
+    unknown = [f"not known: {NAMES[m.measure]}, {m.why}" for m in total.measures if m.why]
+    return [*unknown, *world_lines(total)]
 
 
 def comparison_text(total: Comparison, services: Sequence[Comparison], *, width: int = WIDTH) -> str:
@@ -225,4 +239,5 @@ def _measure_json(one: Compared) -> dict[str, object]:
         "limit_kept": None if one.limit is None else one.kept,
         "verdict": one.verdict.value,
         "why": one.why,
+        "worlds": None if one.worlds is None else list(one.worlds),
     }

@@ -80,12 +80,20 @@ class Line(NamedTuple):
     usd: float
 
 
+class Span(NamedTuple):
+    """Two ends of something that no recording shows; the lower one first."""
+
+    low: float
+    high: float
+
+
 class Saved(NamedTuple):
     """What a replay shows, scaled to a month; estimates of an open loop. Counts >= 0, hours may be negative.
 
     `retries_ratio`: share of the recorded retries that are not made. `earlier_h`: hours
     of labelled incidents that are answered and were not under the baseline. `refused_well`: requests
-    refused in healthy time beyond those of the baseline.
+    refused in healthy time beyond those of the baseline. `kept`: requests lost fewer in the incidents
+    lived through again (closed loop), None if they were not.
     """
 
     retries_ratio: float
@@ -94,6 +102,7 @@ class Saved(NamedTuple):
     incidents: int
     days: float
     baseline: str
+    kept: Span | None = None
 
 
 class Bill(NamedTuple):
@@ -107,6 +116,9 @@ class Bill(NamedTuple):
     break_even_outage_min: float | None
     break_even_requests: float | None
     break_even_retries_ratio: float | None
+    avoided: Span | None = None  # outages avoided, closed loop, less what is refused while all is well
+    # USD that a lost request must cost at least, in the kindest and the worst world; infinite: never pays.
+    break_even_usd_per_request: Span | None = None
 
     @property
     def total(self) -> float:
@@ -118,6 +130,14 @@ class Bill(NamedTuple):
         """What is saved in all; None if nothing is known of it."""
         known = [value for value in (self.retries_saved, self.outage_saved) if value is not None]
         return sum(known) if known else None
+
+    @property
+    def saved_span(self) -> Span | None:
+        """What is saved in all, with the closed loop's range in the place of the open loop's estimate."""
+        if self.avoided is None:
+            return None
+        more = self.retries_saved or 0.0
+        return Span(self.avoided.low + more, self.avoided.high + more)
 
 
 def bill(
@@ -152,6 +172,8 @@ def bill(
         _ratio(total, stakes.usd_per_outage_h, 60.0),
         _ratio(total, stakes.usd_per_lost_request, 1.0),
         total / retries if retries > 0.0 else None,
+        _avoided(stakes, saved),
+        None if saved is None or saved.kept is None else _least_usd(total, saved.kept),
     )
 
 
@@ -165,6 +187,22 @@ def _outages(stakes: Stakes, saved: Saved | None) -> float | None:
         return None
     earlier = (stakes.usd_per_outage_h or 0.0) * saved.earlier_h
     return earlier - (stakes.usd_per_lost_request or 0.0) * saved.refused_well
+
+
+def _avoided(stakes: Stakes, saved: Saved | None) -> Span | None:
+    """Return what the requests that are not lost are worth, less what is refused while all is well.
+
+    The half hour after an incident is in both: the cautious end.
+    """
+    usd = stakes.usd_per_lost_request
+    if usd is None or saved is None or saved.kept is None:
+        return None
+    return Span(*(usd * (end - saved.refused_well) for end in saved.kept))
+
+
+def _least_usd(total: float, kept: Span) -> Span:
+    """Return what a lost request must cost for the bill to be saved: in the best world, and in the worst."""
+    return Span(*(total / end if end > 0.0 else float("inf") for end in (kept.high, kept.low)))
 
 
 def queries_per_target() -> int:

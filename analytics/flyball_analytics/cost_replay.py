@@ -2,7 +2,7 @@
 
 Scaled from the recorded span to a month. Open loop: what a faster answer would have saved
 is the time in which there was one, not the requests that it would have rescued; those
-are for a closed loop (`flyball simulate`).
+are for a closed loop (whatif.py), whose range is taken in here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flyball_analytics.compare_figures import DAY_S, Figures
-from flyball_analytics.cost import DAYS, Calls, Fleet, Saved
+from flyball_analytics.cost import DAYS, Calls, Fleet, Saved, Span
 from flyball_analytics.report.watch import Watched
+from flyball_analytics.whatif_saved import Kept
 from flyball_controller.core.policy import Policy
 
 
@@ -32,6 +33,7 @@ def counted(
     *,
     fleet: Fleet,
     calls: Calls,
+    kept: Kept | None = None,
 ) -> Counted:
     """Return fleet and calls with what was counted in their place.
 
@@ -41,6 +43,7 @@ def counted(
         policy: Its changes an hour bound the deployments of the fleet.
         fleet: Gives what no recording shows: functions, environments, cold starts.
         calls: Gives what an attempt costs.
+        kept: Requests lost fewer than under the baseline, closed loop; None: not run.
     """
     span_s = max(one.bins.to_s for one in services) - min(one.bins.from_s for one in services)
     days = span_s / DAY_S
@@ -58,9 +61,8 @@ def counted(
     )
     known = calls if not measured else calls._replace(retries_ratio=retries / measured)
     labelled = [n for n, one in enumerate(services) if one.labels is not None]
-    kept = math.fsum(f.kept for f in flows)
-    share = (attempts - kept) / retries if retries else 0.0
-    if not labelled:
+    share = (attempts - math.fsum(f.kept for f in flows)) / retries if retries else 0.0
+    if not labelled and kept is None:
         return Counted(seen, known, None)
     earlier_s = math.fsum(
         theirs.delay_s - mine.delay_s
@@ -73,7 +75,10 @@ def counted(
     )
     incidents = sum(len(services[n].figures.incidents) for n in labelled)
     scale = DAYS / days
-    saved = Saved(share, earlier_s / 3_600.0 * scale, refused * scale, incidents, days, baseline[0].contender)
+    lived = None if kept is None else Span(kept.low * scale, kept.high * scale)
+    saved = Saved(
+        share, earlier_s / 3_600.0 * scale, refused * scale, incidents, days, baseline[0].contender, lived
+    )
     return Counted(seen, known, saved)
 
 

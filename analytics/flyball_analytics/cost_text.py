@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from flyball_analytics.cost import Bill, Calls, Fleet, Group, Saved, Stakes
+import math
+
+from flyball_analytics.cost import Bill, Calls, Fleet, Group, Saved, Span, Stakes
 from flyball_analytics.prices import AS_OF, PRICES, REGION
+from flyball_analytics.whatif_saved import LIMITS, count_words
 from flyball_analytics.wording import percent
 
 SCHEMA = 1
@@ -52,8 +55,14 @@ def sentences(bill: Bill, *, saved: Saved | None, stakes: Stakes) -> list[str]:
             f"{bill.break_even_requests:,.0f} fewer of them a month."
         )
     if saved is not None:
-        told.append(_shown(saved))
-    if bill.saved is not None:
+        if saved.incidents:
+            told.append(_shown(saved))
+        if saved.kept is not None:
+            told += _lived(bill, saved.kept, stakes)
+    span = bill.saved_span
+    if span is not None:
+        told.append(f"So it would save about {_span(span)} USD a month, {_against(span, bill.total)}.")
+    elif bill.saved is not None:
         word = "more" if bill.saved >= bill.total else "less"
         told.append(f"So it would save about {dollars(bill.saved)} USD a month, {word} than it costs.")
     return told
@@ -69,6 +78,48 @@ def _shown(saved: Saved) -> str:
         f"The replay of {saved.days:.3g} days ({saved.incidents} labelled incidents) shows, against "
         f"{saved.baseline} and scaled to a month: answers {abs(saved.earlier_h):.3g} h {word}, "
         f"{percent(saved.retries_ratio)} of the retries not made{refused}. Open loop: an estimate."
+    )
+
+
+def _lived(bill: Bill, kept: Span, stakes: Stakes) -> list[str]:
+    """Return what the closed loop adds: requests, their worth, and from which worth on it pays."""
+    ends = count_words(kept.low, kept.high)
+    told = [f"Lived through again, {ends} requests a month fewer are lost (negative: more). {LIMITS}"]
+    least = bill.break_even_usd_per_request
+    if least is not None and least.low < math.inf:
+        most = (
+            f"and {least.high:.2g} USD in the worst"
+            if least.high < math.inf
+            else "and never in the worst: there no request is kept"
+        )
+        told.append(
+            f"It pays for itself if one of them costs {least.low:.2g} USD in the kindest world, {most}."
+        )
+    elif least is not None:
+        told.append("No world keeps a request, so it cannot pay for itself by them.")
+    if bill.avoided is not None:
+        told.append(
+            f"At {stakes.usd_per_lost_request:g} USD each the outages avoided are worth "
+            f"{_span(bill.avoided)} USD a month, less what is refused in healthy time."
+        )
+    return told
+
+
+def _span(span: Span) -> str:
+    """Return two ends, or one where they read the same.
+
+    >>> _span(Span(-3.0, 1_200.0)), _span(Span(5.0, 5.0))
+    ('-3.00 to 1,200', '5.00')
+    """
+    ends = [dollars(end) for end in span]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _against(span: Span, total: float) -> str:
+    if span.low >= total:
+        return "more than it costs in every world"
+    return (
+        "less than it costs in every world" if span.high < total else "more than it costs in some worlds only"
     )
 
 
@@ -109,15 +160,23 @@ def bill_json(
         "retries_saved_usd": bill.retries_saved,
         "outage_saved_usd": bill.outage_saved,
         "saved_usd": bill.saved,
+        "avoided_usd": None if bill.avoided is None else list(bill.avoided),
+        "saved_usd_range": None if bill.saved_span is None else list(bill.saved_span),
         "break_even": {
             "outage_min": bill.break_even_outage_min,
             "lost_requests": bill.break_even_requests,
             "retries_ratio": bill.break_even_retries_ratio,
+            "usd_per_lost_request": None
+            if bill.break_even_usd_per_request is None
+            else [end if end < math.inf else None for end in bill.break_even_usd_per_request],
         },
         "fleet": fleet._asdict(),
         "calls": calls._asdict(),
         "stakes": stakes._asdict(),
-        "replay": None if saved is None else saved._asdict(),
+        "replay": None
+        if saved is None
+        else {**saved._asdict(), "kept": None if saved.kept is None else list(saved.kept)},
+        "closed_loop_limits": None if saved is None or saved.kept is None else LIMITS,
         "prices": {
             "as_of": AS_OF,
             "region": REGION,

@@ -12,6 +12,7 @@ from flyball_analytics.problems import SeriesError
 _SEPARATORS = (",", ";", "\t")
 # Longest header that is looked at: a binary file without a line end must not fill the memory.
 HEADER_CHARS_MAX = 65_536
+LINE_CHARS_MAX = 1 << 20
 
 
 class Table(NamedTuple):
@@ -50,6 +51,10 @@ def _first_line(file: TextIO, path: Path) -> tuple[int, str]:
         line += 1
         if not text:
             raise SeriesError("the file is empty: a header line with column names is needed", path=str(path))
+        if len(text) >= HEADER_CHARS_MAX:
+            raise SeriesError(
+                f"line {line} has over {HEADER_CHARS_MAX} characters: is it a CSV file?", path=str(path)
+            )
         if text.strip() and not text.startswith("#"):
             return line, text
 
@@ -60,13 +65,21 @@ def _rows(path: Path, header_line: int, separator: str) -> Iterator[tuple[int, l
         with path.open(encoding="utf-8-sig", newline="") as file:
             for _ in range(header_line):
                 file.readline()
-            reader = csv.reader(file, delimiter=separator)
+            reader = csv.reader(_lines(file), delimiter=separator)
             for cells in reader:
                 if not cells or not any(cell.strip() for cell in cells) or cells[0].startswith("#"):
                     continue
                 yield header_line + reader.line_num, cells
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines; one without end must not fill the memory."""
+    while text := file.readline(LINE_CHARS_MAX + 1):
+        if len(text) > LINE_CHARS_MAX:
+            raise csv.Error(f"a line has over {LINE_CHARS_MAX} characters")
+        yield text
 
 
 def _unreadable(path: Path, error: Exception) -> SeriesError:

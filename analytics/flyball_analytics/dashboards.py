@@ -21,9 +21,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from flyball.telemetry import LATENCY, NAMESPACE
+from flyball_controller.aws.settings import service_name
 
 CONTROLLER_NAMESPACE = "flyball/controller"
-SERVICE = ("service", "flyball-controller")
 PERIOD_S = 60
 WIDTH = 24  # both dialects' grid
 HEIGHT = 6
@@ -114,7 +114,7 @@ def make_board(
     Args:
         watched: Its targets, at most `TARGETS_MAX`.
         title: Name of the dashboard.
-        prefix: Begins the names of the controller's functions.
+        prefix: Of the installation: begins its functions' names, and stands in its metrics' dimension.
         region: AWS region of metrics and logs.
         namespace: Of the clients' metrics.
         made: When it was made, as text for people.
@@ -153,16 +153,17 @@ def _controller(prefix: str) -> list[Panel]:
     work = ("decisions", "informed_decisions", "changes", "wake_ups", "overrides")
     trouble = ("backend_errors", "conflicts", "rejected_events", "configuration_failed", "policy_unreadable")
     edits = ("configuration_deployed", "configuration_edits", "targets_edited")
+    service = ("service", service_name(prefix))
     age = (
-        Series("m0", "age of the evidence", "evidence_age", CONTROLLER_NAMESPACE, (SERVICE,), "Maximum"),
+        Series("m0", "age of the evidence", "evidence_age", CONTROLLER_NAMESPACE, (service,), "Maximum"),
         Series(
             "m1", "tick takes (ms)", "Duration", "AWS/Lambda", (("FunctionName", f"{prefix}-tick"),), "p99"
         ),
     )
     return [
-        Panel("Controller: work", PanelKind.LINES, 6, _counts(work, CONTROLLER_NAMESPACE, SERVICE)),
-        Panel("Controller: trouble", PanelKind.LINES, 6, _counts(trouble, CONTROLLER_NAMESPACE, SERVICE)),
-        Panel("Controller: document", PanelKind.LINES, 6, _counts(edits, CONTROLLER_NAMESPACE, SERVICE)),
+        Panel("Controller: work", PanelKind.LINES, 6, _counts(work, CONTROLLER_NAMESPACE, service)),
+        Panel("Controller: trouble", PanelKind.LINES, 6, _counts(trouble, CONTROLLER_NAMESPACE, service)),
+        Panel("Controller: document", PanelKind.LINES, 6, _counts(edits, CONTROLLER_NAMESPACE, service)),
         Panel("Controller: age and time", PanelKind.LINES, 6, age, unit="s"),
     ]
 

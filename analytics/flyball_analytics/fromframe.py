@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyball_analytics.problems import SeriesError
+from flyball_analytics.problems import MissingPackageError, SeriesError
 from flyball_analytics.series import Series, read_csv
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _arrow(frame: Any) -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise SeriesError(
+        raise MissingPackageError(
             f"reading a {type(frame).__name__} needs the Python package pyarrow: pip install 'flyball[sim]'",
             path=PATH,
         ) from error

@@ -21,7 +21,7 @@ Ratio = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, le=1e12, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
 Rank = Annotated[int, Field(ge=1, le=5)]
-Words = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[str, Field(min_length=1, max_length=255)]  # as long as the name of an alarm
 Code = Annotated[str, Field(min_length=1, max_length=120)] | Annotated[int, Field(ge=100, le=999)]
 
 

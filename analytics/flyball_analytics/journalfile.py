@@ -14,13 +14,15 @@ Knows records and the step; never a file that is no journal, nor how it is shown
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from flyball.contract import CircuitState
 from flyball_analytics.problems import SeriesError
@@ -42,6 +44,8 @@ from flyball_controller.core.step import step
 # What a production round adds to a record: why it ran. No decision depends on it.
 _ADDED = ("trigger", "trigger_detail")
 _HASHES = frozenset({"state", "state_before", "state_after"})
+# A record with its state has under 8 kB. Packed zeros of a few kilobytes are a line of gigabytes.
+LINE_BYTES_MAX = 1 << 20
 JOURNAL_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 
@@ -109,11 +113,15 @@ def read_journal(path: Path) -> Iterator[Entry]:
     line = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for line, data in enumerate(file, start=1):
+            for line, data in enumerate(iter(partial(file.readline, LINE_BYTES_MAX + 1), b""), start=1):
+                if len(data) > LINE_BYTES_MAX:
+                    raise SeriesError(
+                        f"is longer than {LINE_BYTES_MAX} bytes: is it a journal?", path=str(path), line=line
+                    )
                 if not data.strip():
                     continue
                 yield Entry(f"{path}:{line}", _record(data, path, line))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise SeriesError(f"cannot be read: {reason}", path=str(path), line=line + 1) from error
 
@@ -121,7 +129,7 @@ def read_journal(path: Path) -> Iterator[Entry]:
 def _record(data: bytes, path: Path, line: int) -> dict[str, Any]:
     """Return the object in a line."""
     try:
-        record = json.loads(data)
+        record = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise SeriesError(f"is no JSON: {error}", path=str(path), line=line) from error
     if not isinstance(record, dict):
@@ -132,6 +140,18 @@ def _record(data: bytes, path: Path, line: int) -> dict[str, Any]:
             line=line,
         )
     return record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    """A float as JSON can write it again: 1e999, say, is infinite, and no record of ours."""
+    value = float(digits)
+    if not isfinite(value):
+        raise ValueError(f"{digits[:40]} is too large")
+    return value
 
 
 def entries_of_table(
@@ -172,7 +192,7 @@ def decision_of(entry: Entry) -> Decision:
             int(record["error_count"]),
             float(record.get("stamp_s", -1.0)),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(
             f"{entry.place}: is no decision record ({type(error).__name__}: {error})"
         ) from error
@@ -194,7 +214,7 @@ def state_of(entry: Entry) -> State | None:
         return None
     try:
         return decode_state(base64.b64decode(str(text), validate=True))
-    except (binascii.Error, CheckpointError) as error:
+    except (ValueError, CheckpointError) as error:  # binascii.Error is one; text that is not ASCII another
         raise CheckpointError(f"{entry.place}: the state in the record is damaged: {error}") from error
 
 

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from flyball.hints import did_you_mean
 from flyball_analytics.moments import MomentError, parse_moment
-from flyball_analytics.problems import did_you_mean
 
 _SERIES_KEYS = ("incidents", "ignore", "probation", "rows", "interval_s", "windows")
 _TOP_KEYS = ("series", "dataset", "version")

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flyball.errors import ContractError
+from flyball.hints import did_you_mean
 from flyball.letter import Letter, decode_letter
-from flyball_analytics.problems import did_you_mean
 from flyball_analytics.redrive import Slip
 from flyball_controller.aws.clients import CallLimits
 from flyball_controller.ports import PortError

@@ -37,6 +37,9 @@ PRICES: dict[str, Price] = {
         "0.01 per 1,000 metrics requested",
         f"{_CLOUDWATCH}, GetMetricData",
     ),
+    "metric_listing": Price(
+        0.01 / 1_000.0, "request", "0.01 per 1,000 requests of ListMetrics", f"{_CLOUDWATCH}, API requests"
+    ),
     "custom_metric": Price(0.30, "metric and month", "0.30 a month (the first 10,000)", _CLOUDWATCH),
     "alarm": Price(0.10, "metric in it and month", "0.10 a month and metric in it", _CLOUDWATCH),
     "dashboard": Price(3.00, "dashboard and month", "3.00 a month beyond the third", _CLOUDWATCH),

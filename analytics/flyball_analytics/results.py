@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from flyball.contract import CircuitState
 from flyball_analytics.csvfile import read_table
+from flyball_analytics.fastreplay import Engine, run
 from flyball_analytics.moments import MomentError, parse_moment
 from flyball_analytics.problems import SeriesError
-from flyball_analytics.replay import CALM, is_gated, is_restricted, replay_series, widens
+from flyball_analytics.replay import CALM, is_gated, is_restricted, widens
 from flyball_analytics.score import Step
 from flyball_analytics.series import Series
 from flyball_analytics.tally import Tally
@@ -51,11 +52,10 @@ class Result(NamedTuple):
     cuts: bool = False  # whether the rule decides about traffic, or only fires
 
 
-def result_of_replay(series: Series, policy: Policy, *, rule: str) -> Result:
+def result_of_replay(series: Series, policy: Policy, *, rule: str, engine: Engine = Engine.AUTO) -> Result:
     """Return what the production step decides over a recorded history; scored as `flyball replay` does."""
     tally = Tally(policy, keep_steps=True)
-    for replayed in replay_series(series, policy=policy):
-        tally.add(replayed)
+    tally.take(series, run(series, policy, engine=engine))
     return _of_steps(series.target, rule, series.path, tally.steps_by_window())
 
 

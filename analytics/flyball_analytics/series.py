@@ -28,7 +28,7 @@ from flyball_analytics.companions import (
     target_of,
 )
 from flyball_analytics.csvfile import Table, read_table
-from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
+from flyball_analytics.problems import MissingPackageError, Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_analytics.rows import Row, RowReader
 from flyball_controller.core.model import Observation, Quality
 
@@ -179,7 +179,7 @@ def series_files(folder: Path) -> list[Path]:
 
 
 def _needs_extra(error: ImportError, path: Path) -> SeriesError:
-    return SeriesError(
+    return MissingPackageError(
         f"a history of Parquet files needs the Python package {error.name!r}: pip install 'flyball[sim]'",
         path=str(path),
     )

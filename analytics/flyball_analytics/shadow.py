@@ -106,7 +106,7 @@ def _step(record: Mapping[str, object], target: str) -> Step | None:
     try:
         applied, evidence = record["applied"], record["evidence"]
         assert isinstance(applied, Mapping)  # noqa: S101 - caught below, as everything odd is
-        assert isinstance(evidence, list)  # noqa: S101
+        assert isinstance(evidence, list)  # noqa: S101 - the codec writes one
         return Step(
             at_s=float(str(record["at_s"])),
             decision=f"{target}@{record['sequence']}",

@@ -19,7 +19,8 @@ from enum import IntEnum
 from itertools import product
 from typing import NamedTuple
 
-from flyball_analytics.scenarios.node import Node, ScenarioError, did_you_mean, read_node
+from flyball.hints import did_you_mean
+from flyball_analytics.scenarios.node import Node, ScenarioError, read_node
 from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.policy import Policy
@@ -209,7 +210,11 @@ def _scalar(word: str) -> Value:
 def _parameter(name: str, node: Node) -> Parameter:
     """Return one entry of `parameters`."""
     if name not in FIELDS:
-        raise SpaceError(f"unknown field {name!r}{did_you_mean(name, FIELDS)}", where=node.where, field=name)
+        raise SpaceError(
+            f"unknown field {name!r}{did_you_mean(name, FIELDS, listing='known are')}",
+            where=node.where,
+            field=name,
+        )
     if isinstance(node.value, list):
         return Parameter(name, _checked(name, [entry.value for entry in node.items()], where=node.where))
     entries = node.mapping(RANGE_KEYS)
@@ -236,7 +241,11 @@ def _parameter(name: str, node: Node) -> Parameter:
 def _checked(field: str, values: Sequence[object], *, where: str) -> tuple[Value, ...]:
     """Return the values of a field if each can stand in a policy."""
     if field not in FIELDS:
-        raise SpaceError(f"unknown field {field!r}{did_you_mean(field, FIELDS)}", where=where, field=field)
+        raise SpaceError(
+            f"unknown field {field!r}{did_you_mean(field, FIELDS, listing='known are')}",
+            where=where,
+            field=field,
+        )
     if not values:
         raise SpaceError(f"{field}: the list of values is empty", where=where, field=field)
     kept: list[Value] = []

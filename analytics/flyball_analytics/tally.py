@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from flyball_analytics.replay import Replayed, is_gated, is_restricted, scoring_step, widens
+from flyball_analytics.fastreplay import Noted, Outcome
+from flyball_analytics.replay import Replayed, is_gated, is_restricted, scoring_step, step_of, widens
 from flyball_analytics.score import Step
-from flyball_controller.core.model import Evidence, Quality, Regime, Setpoint
+from flyball_analytics.series import Series
+from flyball_controller.core.model import Decision, Evidence, Observation, Quality, Regime, Setpoint
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import nominal_setpoint
 
@@ -47,16 +50,42 @@ class Tally:
 
     def add(self, replayed: Replayed) -> None:
         """Take one step into the totals."""
-        seen, decision = replayed.observation, replayed.decision
         self.state = replayed.state_after
         if replayed.look:
             self.looks += 1
         else:
             self.rows += 1
+        self._count(replayed.observation)
+        self._decide(replayed.observation, replayed.decision, replayed.before)
+        if self._keep_steps:
+            step = scoring_step(replayed, self._nominal)
+            if step is not None:
+                self.steps.append(step)
+
+    def take(self, series: Series, outcome: Outcome) -> None:
+        """Take a whole replay, of which only the steps that are not quiet were kept; the totals are the same.
+
+        A quiet window is nominal, restricts nothing and changes nothing.
+        """
+        self.state = outcome.state_bytes
+        self.rows += len(series.observations)
+        self.looks += outcome.steps - len(series.observations)
+        for seen in series.observations:
+            self._count(seen)
+        for one in outcome.noted:
+            self._decide(one.observation, one.decision, one.before)
+        if outcome.quiet.windows:
+            self.regimes[Regime.NOMINAL] += outcome.quiet.windows
+        if self._keep_steps:
+            self.steps += steps_of(series, outcome.noted, self._nominal)
+
+    def _count(self, seen: Observation) -> None:
         if seen.quality in (Quality.OK, Quality.PARTIAL) and seen.requests + seen.short_circuited > 0:
             self.usable += 1
             self.requests += seen.requests
             self.failures += seen.failures
+
+    def _decide(self, seen: Observation, decision: Decision, before: Setpoint) -> None:
         applied = decision.applied
         if seen.quality != Quality.INVALID:
             # A flagged row stands for no time of its own: the window is counted where it is sound.
@@ -70,17 +99,13 @@ class Tally:
                     decision.at_s,
                     seen.start_s,
                     decision.regime,
-                    replayed.before,
+                    before,
                     applied,
                     decision.evidence,
                     decision.urgent,
-                    widens(replayed.before, applied, self._nominal),
+                    widens(before, applied, self._nominal),
                 )
             )
-        if self._keep_steps:
-            step = scoring_step(replayed, self._nominal)
-            if step is not None:
-                self.steps.append(step)
 
     @property
     def tightened(self) -> int:
@@ -100,3 +125,16 @@ class Tally:
     def steps_by_window(self) -> list[Step]:
         """Return the kept steps, oldest window first (late rows came later)."""
         return sorted(self.steps, key=lambda step: step.start_s)
+
+
+def steps_of(series: Series, noted: Sequence[Noted], nominal: Setpoint) -> Iterator[Step]:
+    """Yield what scoring needs of every sound row, in order of arrival; what is not noted was quiet."""
+    kept = {one.row: one for one in noted if not one.look}
+    for row, seen in enumerate(series.observations):
+        if seen.quality == Quality.INVALID:
+            continue
+        one = kept.get(row)
+        if one is None:
+            yield Step(seen.start_s, seen.arrived_s, seen.period_s, False, False, False, False, False)
+        else:
+            yield step_of(seen, one.decision, one.before, nominal)

@@ -48,7 +48,7 @@ cli = FlyballGroup(
         ),
         "explain": (
             "flyball_analytics.cli.explain:explain",
-            "Say what a reason, exit code or hazard means.",
+            "Say what a reason, error, exit code or hazard means.",
         ),
         "init": (
             "flyball_analytics.cli.init:init",
@@ -65,6 +65,10 @@ cli = FlyballGroup(
         "map": (
             "flyball_analytics.cli.map:map_command",
             "Draft an integration map from source code and AWS.",
+        ),
+        "migrate": (
+            "flyball_analytics.cli.migrate:migrate",
+            "Bring policies and maps of older formats up to date.",
         ),
         "plan": (
             "flyball_analytics.cli.plan:plan",
@@ -128,7 +132,7 @@ cli = FlyballGroup(
         ),
         "validate": (
             "flyball_analytics.cli.validate:validate",
-            "Check a policy file and show what it sets.",
+            "Check a policy and show what it sets; or check a map.",
         ),
         "watch": (
             "flyball_analytics.cli.status:watch",

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from flyball.hints import did_you_mean
 from flyball_analytics.arrivals import EXACT, ModelError
-from flyball_analytics.scenarios.node import did_you_mean
 
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 # Beyond these a simulation is a mistake or takes for ever.
@@ -61,7 +61,7 @@ def model_of(pairs: tuple[str, ...]) -> ModelError:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or key not in ModelError._fields:
-            hint = did_you_mean(key, ModelError._fields)
+            hint = did_you_mean(key, ModelError._fields, listing="known are")
             raise click.BadParameter(f"{pair!r} is no KEY=VALUE of the model{hint}", param_hint="--model")
         if key == "reuse_random":
             model = model._replace(reuse_random=_flag(key, text))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from flyball.hints import did_you_mean
 from flyball_analytics.algorithms import FLYBALL
 from flyball_analytics.cli.closed_loop import (
     ClosedLoop,
@@ -17,6 +18,7 @@ from flyball_analytics.cli.closed_loop import (
     live,
     show_lived,
 )
+from flyball_analytics.cli.engine import chosen, engine_option
 from flyball_analytics.cli.errors import ExitCode, InconclusiveError, InvalidError
 from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
 from flyball_analytics.cli.progress import with_progress
@@ -35,9 +37,8 @@ from flyball_analytics.compare import (
 from flyball_analytics.compare_figures import Figures, acted_windows, figures_of, figures_of_steps
 from flyball_analytics.compare_text import NOTE, comparison_json, comparison_markdown, comparison_text
 from flyball_analytics.detectors import UnknownDetector, new_detector
-from flyball_analytics.fastreplay import COMPILE_FROM, Engine
+from flyball_analytics.fastreplay import Engine
 from flyball_analytics.labels import Labels
-from flyball_analytics.problems import did_you_mean
 from flyball_analytics.score import Step
 from flyball_analytics.series import Series
 from flyball_analytics.thresholds.firings import run_detector, steps_of
@@ -72,6 +73,7 @@ class Options(NamedTuple):
     period_s: float | None
     delay_s: float | None
     now_s: float | None
+    engine: Engine
     form: str
 
 
@@ -100,6 +102,7 @@ class Loaded(NamedTuple):
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
 )
+@engine_option
 @closed_loop_options
 @click.pass_context
 def compare_command(context: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
@@ -137,7 +140,7 @@ def compare_command(context: click.Context, /, files: tuple[Path, ...], **given:
         now_s=options.now_s if options.now_s is not None else SystemClock().now_s(),
     )
     kept = _labelled([Loaded(metrics[0], path) for path, metrics in loaded.items()], options.labels)
-    figures = _figures(kept, contenders)
+    figures = _figures(kept, contenders, options.engine)
     if closed is None:
         done = [compare(figures[0], other, wanted) for other in figures[1:]]
     else:
@@ -231,13 +234,12 @@ def _labelled(histories: Sequence[Loaded], labels: Path | None) -> list[tuple[Lo
 
 
 def _figures(
-    kept: Sequence[tuple[Loaded, Labels | None]], contenders: Sequence[Contender]
+    kept: Sequence[tuple[Loaded, Labels | None]], contenders: Sequence[Contender], engine: Engine
 ) -> list[list[Figures]]:
     """Return the figures of every contender, target by target."""
     jobs = [(contender, one, truth) for contender in contenders for one, truth in kept]
     windows = sum(len(one.metric.points) for contender, one, _ in jobs if contender.policies is not None)
-    # Many short histories are as much work as a long one: compile once for all of them.
-    engine = Engine.COMPILED if windows >= COMPILE_FROM else Engine.AUTO
+    engine = chosen(engine, windows)
     made = [
         _figures_of(contender, one, truth, engine)
         for contender, one, truth in with_progress(jobs, total=len(jobs), label="compare", check_every=1)

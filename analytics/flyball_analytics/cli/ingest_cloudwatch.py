@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from flyball_analytics.cli.errors import ExitCode, FlyballError, InvalidError
+from flyball_analytics.cli.errors import ExitCode, FlyballError, InconclusiveError, InvalidError
 from flyball_analytics.cli.ingest_common import SCHEMA, add_gaps, common, needs_sim, summary, time_range, told
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
@@ -23,9 +23,11 @@ from flyball_controller.codec import canonical_json
 
 if TYPE_CHECKING:
     from flyball_analytics.ingest.cloudwatch import Plan
+    from flyball_analytics.ingest.find import Found
     from flyball_controller.aws.metric_map import AwsMetricMap
 
 PERIODS_S = (1, 5, 10, 30, 60, 300, 3_600)
+NAMES_SHOWN = 20
 DAYS = 15.0  # how long CloudWatch keeps minutes
 
 
@@ -58,13 +60,15 @@ class Options(NamedTuple):
 
 
 @click.command("cloudwatch")
-@click.option("--target", "targets", multiple=True, help="A target whose clients publish metrics.")
+@click.option(
+    "--target", "targets", multiple=True, help="A target whose clients publish metrics; 'pay*': all that fit."
+)
 @click.option(
     "--lambda",
     "functions",
     multiple=True,
     metavar="FUNCTION[=TARGET]",
-    help="A Lambda function's own metrics.",
+    help="A Lambda function's own metrics; 'shop-*': all that fit.",
 )
 @click.option("--map", "mapping", type=click.Path(path_type=Path), help="YAML: metrics of any other target.")
 @click.option("--namespace", default="flyball", show_default=True, help="Of the client's metrics.")
@@ -100,7 +104,12 @@ def cloudwatch_command(**options: Any) -> None:
     first. An interrupted run continues with the same command; a complete one is
     extended. Needs cloudwatch:GetMetricData; changes nothing in AWS.
 
+    A * in a name (quote it) or in a dimension of --map finds targets by ListMetrics, also in
+    a --dry-run. Only what had data in the last two weeks is listed; name older targets.
+    Needs cloudwatch:ListMetrics.
+
     \b
+    example: flyball ingest cloudwatch --target '*' --dry-run -o history/
     example: flyball ingest cloudwatch --target payments --target orders --days 30 -o history/
     example: flyball ingest cloudwatch --lambda checkout --from 2026-01-05 --max-cost 0.50 -o history/
     """
@@ -110,18 +119,32 @@ def cloudwatch_command(**options: Any) -> None:
 def _run(options: Options, clock: SystemClock) -> None:
     with needs_sim():
         from flyball_analytics.ingest import cloudwatch
+        from flyball_analytics.ingest.find import find, patterns
         from flyball_analytics.ingest.manifest import is_history, read_manifest
         from flyball_analytics.ingest.pace import Bucket
         from flyball_analytics.ingest.store import open_writer
-    maps = _maps(options)
+    asked = _maps(options)
     now_s = clock.now_s()
     period_s = int(options.period_s)
     from_s, to_s = time_range(options, days=DAYS, now_s=now_s)
     request: dict[str, object] = {
-        "maps": {target: [list(s) for s in sorted(m.sources())] for target, m in sorted(maps.items())},
+        # As asked for: what a pattern finds next week belongs to the same source.
+        "maps": {target: [list(s) for s in sorted(m.sources())] for target, m in sorted(asked.items())},
         "delay_s": options.delay_s,
     }
     command = f"flyball ingest cloudwatch {_words(options)}"
+
+    def paced() -> cloudwatch.PacedClient:
+        return cloudwatch.PacedClient(
+            _client(options.region),
+            bucket=Bucket(options.rate, max(500.0, options.rate), clock.steady_s, time.sleep),
+            sleep=time.sleep,
+            draws=Random(),
+            told=told,
+            usd_max=options.max_cost if options.max_cost is not None else math.inf,
+        )
+
+    maps = _found(find(asked, paced()), options) if patterns(asked) else asked
 
     def plan_for(source: Any) -> Plan:
         covered = cloudwatch.reopened(source.covered) if source.complete else source.covered
@@ -140,14 +163,7 @@ def _run(options: Options, clock: SystemClock) -> None:
         planned = plan_for(source)
         _show(planned, options, stdout=False)
         _consent(planned.usd, options)
-        client = cloudwatch.PacedClient(
-            _client(options.region),
-            bucket=Bucket(options.rate, max(500.0, options.rate), clock.steady_s, time.sleep),
-            sleep=time.sleep,
-            draws=Random(),
-            told=told,
-            usd_max=options.max_cost if options.max_cost is not None else math.inf,
-        )
+        client = paced()
         chunks = cloudwatch.run(
             writer, (source, findings), maps, client, planned, now_s=now_s, delay_s=options.delay_s
         )
@@ -183,6 +199,28 @@ def _maps(options: Options) -> Mapping[str, AwsMetricMap]:
     return maps
 
 
+def _found(found: Found, options: Options) -> Mapping[str, AwsMetricMap]:
+    """Say what ListMetrics found; end with 4 if that is nothing and no target is named."""
+    from flyball_analytics.ingest.find import LISTED_DAYS
+    from flyball_analytics.prices import PRICES
+
+    usd = found.calls * PRICES["metric_listing"].usd
+    names = ", ".join(found.names[:NAMES_SHOWN])
+    more = f" and {len(found.names) - NAMES_SHOWN} more" if len(found.names) > NAMES_SHOWN else ""
+    many = f"{len(found.names)} target{'' if len(found.names) == 1 else 's'}"
+    told(
+        f"found {many} by {found.calls} call{'' if found.calls == 1 else 's'} of ListMetrics (about "
+        f"${usd:.5f}){': ' if names else ''}{names}{more}; a target without data in the last {LISTED_DAYS} "
+        "days is not listed: name it"
+    )
+    if not found.maps:
+        raise InconclusiveError(
+            f"nothing fits the pattern in region {options.region or 'of your configuration'}: look at the "
+            "namespace, or name the targets"
+        )
+    return found.maps
+
+
 def _words(options: Options) -> str:
     """Return the options that say what is read, for the manifest."""
     words = [*(f"--target {shlex.quote(t)}" for t in options.targets)]
@@ -206,6 +244,7 @@ def _show(planned: Plan, options: Options, *, stdout: bool) -> None:
             "metrics": planned.metrics,
             "usd": round(planned.usd, 6),
             "prices_as_of": AS_OF[:7],
+            "targets": sorted({target for chunk in planned.chunks for target in chunk.targets}),
             "spans": [
                 {"period_s": c.span.period_s, "from": utc(c.span.start_s), "to": utc(c.span.end_s),
                  "targets": list(c.targets)}
@@ -218,6 +257,9 @@ def _show(planned: Plan, options: Options, *, stdout: bool) -> None:
     for chunk in planned.chunks:
         a, b = spans.get(chunk.span.period_s, (math.inf, -math.inf))
         spans[chunk.span.period_s] = (min(a, chunk.span.start_s), max(b, chunk.span.end_s))
+    if stdout:
+        targets = sorted({target for chunk in planned.chunks for target in chunk.targets})
+        click.echo(f"targets: {', '.join(targets) or 'nothing is missing'}")
     for period_s, (a, b) in sorted(spans.items()):
         click.echo(f"{utc(a)} to {utc(b)} at {period_s} s", err=not stdout)
     click.echo(

@@ -12,8 +12,10 @@ import click
 
 from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.program import program_name
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
+from flyball_controller.core.model import Quality
 
 if TYPE_CHECKING:
     from flyball_analytics.ingest.findings import Findings
@@ -32,7 +34,8 @@ def needs_sim() -> Iterator[None]:
     except ImportError as error:
         raise InvalidError(
             f"a history needs the Python package {error.name!r}, which is not installed: "
-            "pip install 'flyball[sim]'"
+            "pip install 'flyball[sim]'",
+            code=ErrorCode.MISSING_PACKAGE,
         ) from error
 
 
@@ -98,7 +101,11 @@ def summary(
     from flyball_analytics.ingest.history import History, gaps_of
 
     history = History(writer.folder, writer.manifest)
-    gaps = {t: gaps_of(history.block(t, ["start", "period_s"])) for t in history.targets()}
+    gaps, partial = {}, 0
+    for target in history.targets():
+        block = history.block(target, ["start", "period_s", "quality"])
+        gaps[target] = gaps_of(block)
+        partial += int((block["quality"] == int(Quality.PARTIAL)).sum())
     counts = {**findings.plain_counts(), FindingKind.GAP.value: sum(len(g) for g in gaps.values())}
     if form == "json":
         document = {
@@ -108,6 +115,7 @@ def summary(
             "rows": sum(writer.manifest.targets().values()),
             "points": source.points,
             "complete": source.complete,
+            "partial": partial,
             "findings": counts,
             "report": str(writer.folder / writer.manifest.report),
             **extra,
@@ -118,6 +126,12 @@ def summary(
     click.echo(f"{writer.folder}: {len(rows)} targets, {sum(rows.values())} windows")
     words = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     click.echo(f"found: {words or 'nothing to report'}")
+    if partial:
+        # Nothing is wrong with them, and yet they teach nothing: if it is not said, nobody sees why.
+        click.echo(
+            f"partial: {partial} of {sum(rows.values())} windows lack a count that was asked for: they may "
+            "tighten, but never teach what is normal, nor loosen"
+        )
     for target in list(gaps)[:20]:
         if gaps[target]:
             longest = max(gaps[target], key=lambda gap: gap.windows)

@@ -107,9 +107,15 @@ def _run(options: Options) -> None:
 
 
 def _maps(mapping: Path | None) -> dict[str, AwsMetricMap]:
+    from flyball_analytics.ingest.find import patterns
     from flyball_analytics.ingest.mapping import read_metric_maps
 
-    return read_metric_maps(mapping) if mapping is not None else {}
+    maps = read_metric_maps(mapping) if mapping is not None else {}
+    if starred := sorted(patterns(maps)):
+        raise InvalidError(
+            f"{mapping}: {starred[0]!r}: a * finds targets in CloudWatch alone; name the targets of a stream"
+        )
+    return maps
 
 
 def _blobs(options: Options) -> list[Blob]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -24,30 +21,28 @@ from flyball_analytics.cli.closed_loop import (
     live,
     show_lived,
 )
-from flyball_analytics.cli.errors import InconclusiveError, InvalidError
+from flyball_analytics.cli.engine import chosen, engine_option, windows_in
+from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.files import write_whole, writing_whole
-from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
+from flyball_analytics.cli.replay_end import finish, terminal_width
 from flyball_analytics.cli.resume import Segment
-from flyball_analytics.cli.types import moment, pair, span
+from flyball_analytics.cli.row_options import row_options
+from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.columns import resolve_columns
 from flyball_analytics.companions import target_of
 from flyball_analytics.csvfile import read_table
+from flyball_analytics.fastreplay import Engine, run
 from flyball_analytics.labels import Labels, LabelsError, labels_for, read_labels
 from flyball_analytics.problems import SeriesError
 from flyball_analytics.replay import Replayed, replay_series
-from flyball_analytics.score import join_scores, score_steps
+from flyball_analytics.score import score_steps
 from flyball_analytics.series import Series, read_series, series_files
 from flyball_analytics.tally import Tally
 from flyball_controller.codec import canonical_json
 from flyball_controller.policy_file import load_policy
-from flyball_controller.policy_set import PRESETS, PolicySet
-
-OPEN_LOOP = (
-    "A replay is open loop: what was recorded does not react to the decisions. It shows when and why flyball "
-    "would have acted, not what the traffic would then have done."
-)
+from flyball_controller.policy_set import PolicySet
 
 
 class Request(NamedTuple):
@@ -69,6 +64,7 @@ class Request(NamedTuple):
     state_in: Path | None
     state_out: Path | None
     resume: Path | None
+    engine: Engine  # never AUTO
     sinks: tuple[IO[bytes], ...]  # where the journal goes
 
 
@@ -94,6 +90,7 @@ class Options(NamedTuple):
     journal_check: bool
     table: str | None
     region: str | None
+    engine: Engine
     closed_loop: ClosedLoop | None
 
 
@@ -108,12 +105,9 @@ class Options(NamedTuple):
     show_default=True,
     help="json: the journal, one record per line; with --summary one object per file.",
 )
-@click.option("--target", help="Name of the target, or whose rows to take if there is a target column.")
 @click.option("--labels", type=click.Path(path_type=Path), help="JSON file with the true incidents.")
 @click.option("--summary", "brief", is_flag=True, help="One line per file instead of every decision.")
-@click.option("--column", "columns", type=pair, multiple=True, help="Which column carries a field.")
-@click.option("--period", "period_s", type=span, help="Length of a window; default: the commonest distance.")
-@click.option("--delay", "delay_s", type=span, help="How long after its end a window could be read.")
+@row_options
 @click.option("--from", "from_s", type=moment, help="Leave out windows that start before.")
 @click.option("--to", "to_s", type=moment, help="Leave out windows that start at or after.")
 @click.option("--now", "now_s", type=moment, help="What counts as now; later rows are impossible.")
@@ -129,6 +123,7 @@ class Options(NamedTuple):
 @click.option("--journal-check", is_flag=True, help="HISTORY are journals: compute each decision again.")
 @click.option("--table", metavar="NAME", help="With --journal-check: a DynamoDB journal table.")
 @click.option("--region", help="AWS region of the table; default: boto3's own configuration.")
+@engine_option
 @closed_loop_options
 @click.pass_context
 def replay(context: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
@@ -144,6 +139,8 @@ def replay(context: click.Context, /, files: tuple[Path, ...], **given: Any) -> 
     Writes the decisions that changed something, with reasons, and what they came to.
     No AWS credentials are used (but for --table), and nothing is changed but the files
     of --state-out, --journal and --resume.
+
+    Long histories run compiled, unless a journal is written, which needs every state.
 
     With --closed-loop, lives the incidents through again: recorded first attempts meet the
     real client and the production round in a model of the target, beside references, over
@@ -201,10 +198,11 @@ def _replay(files: tuple[Path, ...], options: Options, file: IO[bytes] | None) -
         options.state_in,
         options.state_out,
         options.resume,
+        _engine(options, paths, journal=bool(sinks)),
         sinks,
     )
-    runs = [_run(path, request, number) for number, path in enumerate(paths)]
-    _finish(runs, request, paths=files)
+    runs = [_run(path, request, number) for number, path in enumerate(_bar(paths, request.engine))]
+    finish(runs, request.policy_name, form=request.form, brief=request.brief, paths=files)
     if options.closed_loop is not None:
         histories = [
             History(run.series, request.labels.get(path), request.policies.for_target(run.series.target))
@@ -212,6 +210,24 @@ def _replay(files: tuple[Path, ...], options: Options, file: IO[bytes] | None) -
         ]
         names = (f"{FLYBALL}:{options.policy}", *options.closed_loop.beside)
         show_lived(live(histories, names, options.closed_loop)[0], form=options.form)
+
+
+def _engine(options: Options, paths: Sequence[Path], *, journal: bool) -> Engine:
+    """Return what replays the quiet windows: a journal needs the state behind every single one."""
+    if not journal and options.resume is None:
+        return chosen(options.engine, windows_in(paths))
+    if options.engine is Engine.COMPILED:
+        raise click.UsageError(
+            "--engine compiled writes no journal: leave out --journal and --resume, give --summary with json"
+        )
+    return Engine.INTERPRETED
+
+
+def _bar(paths: Sequence[Path], engine: Engine) -> Iterable[Path]:
+    """Return the paths, with progress over whole histories where one takes no time to speak of."""
+    if engine is Engine.INTERPRETED:
+        return paths
+    return with_progress(paths, total=len(paths), label="replay", check_every=1)
 
 
 def _check(files: tuple[Path, ...], options: Options, *, named: bool) -> int:
@@ -307,17 +323,20 @@ def _run(path: Path, request: Request, number: int) -> render.Run:
     policy = request.policies.for_target(series.target)
     start = request.state_in.read_bytes() if request.state_in is not None else None
     tally = Tally(policy, keep_steps=labels is not None)
-    for replayed in _steps(series, request, start, number):
-        tally.add(replayed)
+    if request.engine is Engine.COMPILED:
+        tally.take(series, run(series, policy, start=start, engine=request.engine))
+    else:
+        for replayed in _steps(series, request, start, number):
+            tally.add(replayed)
     score = score_steps(tally.steps_by_window(), labels) if labels is not None else None
-    run = render.Run(series, request.policy_name, policy.digest, tally, score)
+    done = render.Run(series, request.policy_name, policy.digest, tally, score)
     if request.form == "text" and not request.brief:
         click.echo(render.header(series, policy_name=request.policy_name, policy_hash=policy.digest))
-        click.echo(f"\n{render.decisions(tally.changes, width=_width())}\n")
-        click.echo(render.closing(run) + "\n")
+        click.echo(f"\n{render.decisions(tally.changes, width=terminal_width())}\n")
+        click.echo(render.closing(done) + "\n")
     if request.state_out is not None and tally.state is not None:
         write_whole(request.state_out, tally.state)
-    return run
+    return done
 
 
 def _steps(series: Series, request: Request, start: bytes | None, number: int) -> Iterator[Replayed]:
@@ -339,44 +358,3 @@ def _steps(series: Series, request: Request, start: bytes | None, number: int) -
             yield replayed
     for sink in request.sinks:
         sink.flush()
-
-
-def _width() -> int:
-    """Return the width of the terminal, or a fixed one where there is none, so that output is stable."""
-    return max(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else render.WIDTH
-
-
-def _finish(runs: Sequence[render.Run], request: Request, *, paths: Sequence[Path]) -> None:
-    """Write what all files come to, then what to try next; end with 4 if nothing could be judged."""
-    scores = [run.score for run in runs if run.score is not None]
-    total = join_scores(scores) if scores else None
-    if request.form == "json" and request.brief:
-        for run in runs:
-            click.echo(canonical_json(render.run_json(run)).decode())
-        if total is not None:
-            click.echo(canonical_json({"target": "*", "score": render.score_json(total)}).decode())
-    elif request.form == "text" and (request.brief or (len(runs) > 1 and total is not None)):
-        click.echo(render.summary(runs, total, width=_width()) + "\n")
-    if not any(run.tally.usable for run in runs):
-        raise InconclusiveError(
-            f"no row carries evidence ({sum(run.series.rows for run in runs)} read): nothing can be judged; "
-            "see the problems above, or give more history",
-        )
-    if request.form == "text":
-        click.echo(OPEN_LOOP)
-        for command in next_commands(runs, request.policy_name, paths):
-            click.echo(f"next: {command}")
-
-
-def next_commands(runs: Sequence[render.Run], policy_name: str, paths: Sequence[Path]) -> list[str]:
-    """Return what is worth trying next: another preset over the files, the commonest reason to act."""
-    files = " ".join(shlex.quote(str(path)) for path in paths)
-    other = next(preset for preset in ("adaptive", *PRESETS) if preset != policy_name)
-    program = program_name()
-    commands = [f"{program} replay {files} --policy {other} --summary"]
-    acts = [c for run in runs for c in run.tally.changes if c.evidence and (c.tightened or c.widened)]
-    counts = Counter(change.evidence[0].reason for change in acts)
-    if counts:
-        commonest = min(counts, key=lambda reason: (-counts[reason], reason))
-        commands.append(f"{program} explain {commonest.name}")
-    return commands

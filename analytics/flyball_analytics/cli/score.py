@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from flyball_analytics.cli.engine import chosen, engine_option, windows_in
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
 from flyball_analytics.cli.progress import with_progress
@@ -15,6 +16,7 @@ from flyball_analytics.cli.row_options import row_options
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.detectors import OURS, UnknownDetector, detector_names, new_detector
+from flyball_analytics.fastreplay import Engine
 from flyball_analytics.judged import Judged, judge, judge_all, judged_json
 from flyball_analytics.labels import Labels
 from flyball_analytics.problems import SeriesError
@@ -48,6 +50,7 @@ class Request(NamedTuple):
     period_s: float | None
     delay_s: float
     threshold: float | None
+    engine: Engine  # never AUTO
 
 
 @click.command(short_help="Score decisions against labelled incidents: delay, misses, false alarms.")
@@ -67,6 +70,7 @@ class Request(NamedTuple):
 @click.option("--metric", "names", multiple=True, type=click.Choice(METRICS), help="Only this metric.")
 @click.option("--threshold", type=float, help="A row of a table of scores fires from here on; default 1.")
 @row_options
+@engine_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def score(
     files: tuple[Path, ...],
@@ -79,6 +83,7 @@ def score(
     columns: tuple[tuple[str, str], ...],
     period_s: float | None,
     delay_s: float | None,
+    engine: Engine,
     form: str,
 ) -> None:
     """Score decisions against labelled incidents: delay, misses, false alarms.
@@ -96,6 +101,7 @@ def score(
     example: flyball score latency.csv --labels labels.json --rule level-profile --rule ewma-3sd
     example: flyball score journal.jsonl --labels labels.json --format json
     """
+    paths = metric_files(files, target)
     request = Request(
         label_file(labels),
         labels,
@@ -107,10 +113,10 @@ def score(
         period_s,
         delay_s or 0.0,
         threshold,
+        chosen(engine, 0 if _rules_only(rules) else windows_in([p for p in paths if not is_journal(p)])),
     )
     by_rule: dict[str, list[tuple[Result, Judged]]] = {}
     unlabelled = 0
-    paths = metric_files(files, target)
     for result in with_progress(
         _results(paths, files, request),
         total=len(paths) * len(request.rules or "1"),
@@ -138,6 +144,11 @@ def _rules(rules: Sequence[str]) -> tuple[str, ...]:
                 raise click.BadParameter(f"{error}, {ADAPTIVE}, all", param_hint="--rule") from error
         wanted += (ADAPTIVE, *detector_names()) if rule == "all" else (rule,)
     return tuple(dict.fromkeys(wanted))
+
+
+def _rules_only(rules: Sequence[str]) -> bool:
+    """Return whether only detectors are named, so that no policy is replayed."""
+    return bool(rules) and not {ADAPTIVE, "all"} & set(rules)
 
 
 def _results(paths: Sequence[Path], given: Sequence[Path], request: Request) -> Iterator[Result]:
@@ -187,7 +198,8 @@ def _judge_rule(metric: Metric, rule: str, request: Request) -> Result | None:
     if rule == ADAPTIVE:
         if metric.series is None:
             return None
-        return result_of_replay(metric.series, request.policies.for_target(metric.target), rule=rule)
+        policy = request.policies.for_target(metric.target)
+        return result_of_replay(metric.series, policy, rule=rule, engine=request.engine)
     rows = run_detector(metric, new_detector(rule, rows=len(metric.points)))
     return result_of_rows(rows, target=metric.target, rule=rule, path=metric.path)
 

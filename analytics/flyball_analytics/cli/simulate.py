@@ -15,6 +15,7 @@ from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.closedloop import Result
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.judge import load_known
 from flyball_analytics.scenarios import Scenario
 from flyball_analytics.suite import Job, run_jobs
@@ -97,7 +98,8 @@ def _require_matplotlib() -> None:
     if find_spec("matplotlib") is None:
         raise InvalidError(
             "--plot needs the Python package 'matplotlib', which is not installed; "
-            "install it with pip install 'flyball[plot]'"
+            "install it with pip install 'flyball[plot]'",
+            code=ErrorCode.MISSING_PACKAGE,
         )
 
 

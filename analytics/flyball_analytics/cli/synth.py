@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from flyball.hints import did_you_mean
 from flyball_analytics.cli.ingest_common import needs_sim
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.moments import utc
-from flyball_analytics.problems import did_you_mean
 from flyball_controller.codec import canonical_json
 
 SCHEMA = 1

@@ -18,6 +18,7 @@ from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.row_options import row_options
 from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.labels import Labels
 from flyball_analytics.thresholds.analysis import RUNS, Analysis, analyse_by_run, anything_said
 from flyball_analytics.thresholds.metric import ERRORS, METRICS, Metric
@@ -122,7 +123,8 @@ def _check_plot(plot: Path) -> None:
     if find_spec("matplotlib") is None:
         raise InvalidError(
             "--plot needs the Python package 'matplotlib', which is not installed; "
-            "install it with pip install 'flyball[plot]'"
+            "install it with pip install 'flyball[plot]'",
+            code=ErrorCode.MISSING_PACKAGE,
         )
 
 

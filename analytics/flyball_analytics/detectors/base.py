@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from flyball_analytics.scenarios.node import did_you_mean
+from flyball.hints import did_you_mean
 
 
 class Verdict(NamedTuple):

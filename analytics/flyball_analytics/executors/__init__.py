@@ -12,9 +12,9 @@ all. Nothing here knows what a shard computes.
 
 from __future__ import annotations
 
+from flyball.hints import did_you_mean
 from flyball_analytics.executors.base import Done, Executor, ExecutorError, Task, perform
 from flyball_analytics.executors.inline import InlineExecutor
-from flyball_analytics.problems import did_you_mean
 
 NAMES = ("inline", "processes", "dask")
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from flyball_analytics.ingest.block import MEASURED_BIT, Block, block_of
+from flyball_analytics.ingest.find import Lists
 from flyball_analytics.ingest.findings import FindingKind, Findings
 from flyball_analytics.ingest.manifest import Covered, Source, cover, uncovered
 from flyball_analytics.ingest.pace import Bucket, Refused, patiently
@@ -138,6 +139,10 @@ def _packed(targets: Sequence[str], maps: Mapping[str, AwsMetricMap], span: Span
         yield Chunk(tuple(held), span, metrics)
 
 
+class ReadingClient(CloudWatchClient, Lists, Protocol):
+    """What is needed of CloudWatch: values, and which series there are."""
+
+
 class PacedClient:
     """A CloudWatch client that keeps to a rate, waits when it is throttled, and counts what it asks for.
 
@@ -152,7 +157,7 @@ class PacedClient:
 
     def __init__(
         self,
-        client: CloudWatchClient,
+        client: ReadingClient,
         *,
         bucket: Bucket,
         sleep: Callable[[float], object],
@@ -176,9 +181,16 @@ class PacedClient:
             )
         self.asked += metrics
 
-        def call() -> dict[str, Any]:
+        return self._patiently(lambda: self._client.get_metric_data(**arguments), metrics)
+
+    def list_metrics(self, **arguments: Any) -> dict[str, Any]:
+        """Return one page of a listing, as the client would."""
+        return self._patiently(lambda: self._client.list_metrics(**arguments), 1)
+
+    def _patiently(self, call: Callable[[], dict[str, Any]], tokens: int) -> dict[str, Any]:
+        def refusable() -> dict[str, Any]:
             try:
-                return self._client.get_metric_data(**arguments)
+                return call()
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
                 if error_code(error) in RETRYABLE_CODES or status >= 500 or status == 429:
@@ -190,7 +202,12 @@ class PacedClient:
                 raise
 
         return patiently(
-            call, bucket=self._bucket, tokens=metrics, sleep=self._sleep, draws=self._draws, told=self._told
+            refusable,
+            bucket=self._bucket,
+            tokens=tokens,
+            sleep=self._sleep,
+            draws=self._draws,
+            told=self._told,
         )
 
 

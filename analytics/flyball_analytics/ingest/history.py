@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from flyball.hints import did_you_mean
 from flyball_analytics.companions import target_of
 from flyball_analytics.ingest import block as blocks
 from flyball_analytics.ingest.block import US_PER_S, Array, Block
@@ -25,7 +26,7 @@ from flyball_analytics.ingest.findings import Finding
 from flyball_analytics.ingest.manifest import Manifest, Part, is_history, read_manifest
 from flyball_analytics.ingest.parquet import MEANINGS, from_bytes
 from flyball_analytics.ingest.store import orphans, read_report, target_folder
-from flyball_analytics.problems import SeriesError, did_you_mean
+from flyball_analytics.problems import SeriesError
 from flyball_analytics.series import GAP_PERIODS, Gap, Series
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from flyball_analytics.ingest.parquet import MEANINGS, SCHEMA_NAME
@@ -145,7 +145,19 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
+def _inside(path: object) -> str:
+    """Return the path of a file of the history; a history from elsewhere must not name, or delete, others."""
+    if not isinstance(path, str) or path != PurePosixPath(path).as_posix() or "\0" in path:
+        raise ValueError(f"path {path!r} is none")
+    if path != "." and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
+        raise ValueError(f"path {path!r} leads out of the history")
+    return path
+
+
 def _manifest(document: Mapping[str, Any]) -> Manifest:
+    for part in document["parts"]:
+        _inside(part["path"])
+    report = document["report"]["file"]
     return Manifest(
         partition=str(document["partition"]),
         parts=[Part(**part) for part in document["parts"]],
@@ -162,7 +174,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
             )
             for s in document["sources"]
         ],
-        report=str(document["report"]["file"]),
+        report=_inside(report) if report else "",
         report_sha256=str(document["report"]["sha256"]),
     )
 

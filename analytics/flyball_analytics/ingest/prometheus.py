@@ -79,12 +79,12 @@ def http_fetch(base: str, *, token: str) -> Fetch:
     """
     if urllib.parse.urlsplit(base).scheme not in ("http", "https"):
         raise PortError(f"{base}: must begin with http:// or https://", backend=BACKEND, retryable=False)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-
     def fetch(path: str, parameters: Mapping[str, str]) -> bytes:
         data = urllib.parse.urlencode(parameters).encode()
         url = f"{base.rstrip('/')}{path}"
-        request = urllib.request.Request(url, data=data, headers=headers, method="POST")  # noqa: S310 - scheme checked
+        request = urllib.request.Request(url, data=data, method="POST")  # noqa: S310 - scheme checked
+        if token:  # a redirect may lead to another host, which must not get it
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310 - scheme checked
                 body: bytes = reply.read(REPLY_BYTES_MAX + 1)
@@ -118,8 +118,8 @@ def _after_s(error: urllib.error.HTTPError) -> float:
 
 def _reason(body: bytes) -> str:
     try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(body)["error"])[:500]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return body[:200].decode("utf-8", "replace")
 
 
@@ -245,10 +245,13 @@ def _matrix(body: bytes, query: Query) -> Iterator[tuple[Mapping[str, str], list
         if document["status"] != "success" or document["data"]["resultType"] != "matrix":
             raise ValueError(str(document.get("error", document.get("status"))))
         for series in document["data"]["result"]:
-            yield series["metric"], [(float(at), float(value)) for at, value in series["values"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            labels = {str(name): str(value) for name, value in series["metric"].items()}
+            samples = [(float(at), float(value)) for at, value in series["values"]]
+            yield labels, [(at, value) for at, value in samples if math.isfinite(at)]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PortError(
-            f"the reply to {query.query!r} is no range of series ({type(error).__name__}: {error}): "
+            f"the reply to {query.query!r} is no range of series "
+            f"({type(error).__name__}: {str(error)[:200]}): "
             "is this the address of a Prometheus server?",
             backend=BACKEND,
             retryable=False,

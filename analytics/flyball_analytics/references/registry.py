@@ -16,12 +16,12 @@ builds it; the entry holds its title, so that lists and tables have one source.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, cast
 
 from flyball.call import Target
 from flyball.contract import TargetParams
+from flyball.hints import did_you_mean
 from flyball.outcome import Counters
 from flyball_analytics.references import breakers, budgets, retries, throttles
 
@@ -50,9 +50,7 @@ class UnknownReference(LookupError):  # noqa: N818  # it names what was asked fo
     """A name that is no reference; `name` holds it, `known` all that are."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-        super().__init__(f"reference={name!r} is not known{hint}")
+        super().__init__(f"reference={name!r} is not known{did_you_mean(name, known, listing='known are')}")
         self.name = name
         self.known = known
 

@@ -6,7 +6,9 @@ Knows no HTML and runs no policy.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from flyball_analytics.compare import Comparison, Verdict
@@ -17,6 +19,8 @@ from flyball_analytics.report.pareto import Sweep
 from flyball_analytics.report.watch import Watched
 from flyball_analytics.report.worst import Bad, worst_decisions
 from flyball_analytics.score import join_scores, median, rate_per_week_max
+from flyball_analytics.whatif_saved import Kept, kept_sentence
+from flyball_analytics.whatif_text import Lived
 from flyball_analytics.wording import percent
 
 Done = tuple[Comparison, Sequence[Comparison]]
@@ -31,6 +35,12 @@ class Input(NamedTuple):
     sha256: str
 
 
+def input_of(file: Path) -> Input:
+    """Return a file as the page names what it was made from."""
+    data = file.read_bytes()
+    return Input(str(file), len(data), hashlib.sha256(data).hexdigest())
+
+
 class Manifest(NamedTuple):
     """What the page was made from: enough to make it again, and nothing that differs between two runs."""
 
@@ -39,6 +49,25 @@ class Manifest(NamedTuple):
     inputs: tuple[Input, ...]
     policies: tuple[tuple[str, str], ...]  # name and digest of its default
     notes: tuple[str, ...] = ()
+
+
+class Closed(NamedTuple):
+    """The incidents lived through again; `kept` per candidate, against the baseline."""
+
+    services: tuple[Lived, ...]
+    kept: tuple[Kept, ...]
+
+
+class Table(NamedTuple):
+    """A table of the caller's own, shown before all others; `ident` is a word, unique on the page."""
+
+    ident: str
+    title: str
+    note: str
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[int, ...] = ()
 
 
 class Report(NamedTuple):
@@ -53,6 +82,8 @@ class Report(NamedTuple):
     worst: tuple[Bad, ...]
     sweep: Sweep | None
     manifest: Manifest
+    closed: Closed | None = None
+    tables: tuple[Table, ...] = ()
 
 
 def build(
@@ -61,7 +92,10 @@ def build(
     *,
     comparisons: Sequence[Done] = (),
     sweep: Sweep | None = None,
+    closed: Closed | None = None,
     title: str = "flyball report",
+    lead: Sequence[str] = (),
+    tables: Sequence[Table] = (),
 ) -> Report:
     """Return the report on services that were watched under one policy.
 
@@ -70,7 +104,10 @@ def build(
         manifest: Where they come from.
         comparisons: Candidates against a baseline, as `compare.compare` returns them; may be none.
         sweep: Results of a sweep; None: there was none.
+        closed: What the closed loop came to; None: it was not run.
         title: Head of the page.
+        lead: Sentences to begin with, before the page's own.
+        tables: Of the caller's own.
 
     Raises:
         ValueError: Without services.
@@ -79,16 +116,20 @@ def build(
         raise ValueError("a report needs at least one service")
     ordered = tuple(sorted(services, key=urgency))
     sentences = [verdict_sentence(total) for total, _ in comparisons]
+    if closed is not None:
+        sentences += [kept_sentence(kept) for kept in closed.kept]
     return Report(
         title,
         comparisons[0][0].verdict if comparisons else None,
-        (*sentences, facts(ordered)),
+        (*lead, *sentences, facts(ordered)),
         tuple(comparisons),
         ordered,
         estimates(ordered),
         worst_decisions(ordered),
         sweep,
         manifest,
+        closed,
+        tuple(tables),
     )
 
 

@@ -1,29 +1,23 @@
 """A report as one HTML file that asks no network for anything (extra `report`: jinja2).
 
-A content security policy in the page forbids every load, and names its own style and
-script by digest: what opens from disk today opens so in ten years. Services that need a
-look are drawn in full, the rest are rows with a small picture, so that a thousand of
-them stay a file that can be mailed. Equal reports give equal bytes.
+Services that need a look are drawn in full, the rest are rows with a small picture, so
+that a thousand of them stay a file that can be mailed. Equal reports give equal bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from flyball_analytics.moments import span_words
-from flyball_analytics.problems import SeriesError
 from flyball_analytics.report import charts
 from flyball_analytics.report.estimates import Estimate
 from flyball_analytics.report.model import Report
+from flyball_analytics.report.parts import rendered, script_json
 from flyball_analytics.report.sections import (
     arrows,
     comparison_section,
+    kept_together,
+    lost_section,
     moment,
     quality_section,
     sweep_section,
@@ -33,7 +27,6 @@ from flyball_analytics.report.watch import Watched
 from flyball_analytics.score import IncidentScore, join_scores, median
 from flyball_analytics.wording import REGIME_WORDS, action, percent, reasons
 
-FOLDER = Path(__file__).parent
 DRAWN = 20  # services drawn in full; the rest are rows
 OPEN_COUNT = 3  # of these, unfolded when the page opens
 CHANGES_MAX = 40  # rows of a service's table of changes
@@ -50,20 +43,23 @@ def render(report: Report, *, drawn: int = DRAWN) -> bytes:
     Raises:
         SeriesError: If jinja2 is not installed; names the extra.
     """
-    style, script = _asset("style.css"), _asset("page.js")
     full = {
         one.target + "\n" + one.path: f"service-{n}" for n, one in enumerate(report.services[:drawn], start=1)
     }
     context = {
         "title": report.title,
         "badge": report.verdict.value if report.verdict is not None else "",
-        "sentences": report.sentences,
+        "sentences": [kept_together(sentence) for sentence in report.sentences],
         "cards": _cards(report),
         "contents": _contents(report),
         "policy": report.services[0].policy,
+        "tables": report.tables,
         "comparisons": [comparison_section(done) for done in report.comparisons],
         **_incidents(report, full),
         "worst": _worst(report, full),
+        "lost": None
+        if report.closed is None
+        else lost_section(report.closed, {one.target: one.period_s for one in report.services}),
         "load": [_estimate(one) for one in report.estimates],
         "rows": [_row(one, full) for one in report.services],
         "drawn": [_drawn(one, ident) for one, ident in zip(report.services, full.values(), strict=False)],
@@ -78,53 +74,18 @@ def render(report: Report, *, drawn: int = DRAWN) -> bytes:
             "notes": report.manifest.notes,
         },
         "data": script_json(summary(report, brief=True)),
-        "style": style,
-        "script": script,
-        "style_hash": _digest(style),
-        "script_hash": _digest(script),
     }
-    page: str = _template().render(context)
-    return (page.rstrip("\n") + "\n").encode()
-
-
-def script_json(value: Mapping[str, object]) -> str:
-    """Return JSON that no name of a target can end the script element with.
-
-    >>> script_json({"a": "</script>"})
-    '{"a":"\\\\u003c/script>"}'
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-@lru_cache(maxsize=4)
-def _asset(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _digest(content: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
-
-
-@lru_cache(maxsize=1)
-def _template() -> Any:
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise SeriesError(
-            f"a report needs the Python package {error.name!r}: pip install 'flyball[report]'", path="report"
-        ) from error
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("page.html.j2"))
+    return rendered("page.html.j2", context)
 
 
 def _contents(report: Report) -> list[tuple[str, str]]:
     """Return the sections that the page has."""
     sections = [
+        *((one.ident, one.title, True) for one in report.tables),
         ("compare", "Comparison", bool(report.comparisons)),
         ("incidents", "Incidents", any(one.score and one.score.incidents for one in report.services)),
         ("worst", "Costliest decisions", bool(report.worst)),
+        ("lost", "Requests lost", report.closed is not None),
         ("load", "Retries and refused load", True),
         ("services", "Services", True),
         ("pareto", "Pareto front", report.sweep is not None and bool(report.sweep.points)),
@@ -167,9 +128,8 @@ def _cards(report: Report) -> list[dict[str, str]]:
         )
         cards.append(_card("False alarms", f"{score.false_alarms:,}", "trouble named in healthy time"))
     changes = sum(len(one.changes) for one in services)
-    cards.append(
-        _card("Changes", f"{changes:,}", f"on {sum(bool(one.changes) for one in services)} services")
-    )
+    touched = sum(bool(one.changes) for one in services)
+    cards.append(_card("Changes", f"{changes:,}", f"on {touched} service{'' if touched == 1 else 's'}"))
     saved = next((e for e in report.estimates if e.name == "retries_saved_ratio"), None)
     if saved is not None and saved.value is not None:
         cards.append(_card("Retries not made", percent(saved.value), "of the recorded ones, open loop"))

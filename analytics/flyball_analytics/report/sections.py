@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from flyball_analytics.compare_text import HEADS, measure_row, service_heads, service_row
+from flyball_analytics.compare_text import HEADS, measure_row, service_heads, service_row, world_lines
 from flyball_analytics.moments import span_words, utc
 from flyball_analytics.report import pareto
-from flyball_analytics.report.model import Done, Report
+from flyball_analytics.report.model import Closed, Done, Report
 from flyball_analytics.report.watch import Watched
+from flyball_analytics.whatif import utilisation
+from flyball_analytics.whatif_saved import LIMITS, count_words, ends_words, kept_sentence
+from flyball_analytics.wording import percent
 
 SERVICES_MAX = 200  # rows of the comparison by service
 QUALITY_MAX = 200
+NO_BREAK = "\u00a0"
+LOST_MAX = 200
+LOST_HEADS = (
+    "service", "incident", "algorithm", "lost", "of requests", "attempts per request", "recorded lost",
+    "utilisation",
+)  # fmt: skip
 
 
 def comparison_section(done: Done) -> dict[str, object]:
@@ -25,11 +34,22 @@ def comparison_section(done: Done) -> dict[str, object]:
         "caption": f"{total.other} (candidate) against {total.base} (baseline): {total.verdict.value}",
         "heads": HEADS,
         "rows": [measure_row(measure) for measure in total.measures],
+        "ranges": world_lines(total),
         "numeric": (1, 2, 3, 4, 5),
-        "services": [] if one else [service_row(service) for service in shown],
+        "services": [] if one else [[kept_together(cell) for cell in service_row(s)] for s in shown],
         "service_heads": service_heads(total),
         "services_caption": f"By service, baseline > candidate: + better, ! worse, = same, ? open{hidden}",
     }
+
+
+def kept_together(words: str) -> str:
+    """Return words in which neither a percent sign nor a verdict's mark begins a line.
+
+    >>> kept_together("5 % > 2 % ?").count(chr(160))
+    3
+    """
+    bound = words.replace(" %", f"{NO_BREAK}%")
+    return f"{bound[:-2]}{NO_BREAK}{bound[-1]}" if bound[-2:-1] == " " and bound[-1] in "+!=?" else bound
 
 
 def moment(at_s: float) -> str:
@@ -113,4 +133,42 @@ def quality_section(report: Report) -> dict[str, object]:
             )
             for one in shown
         ],
+    }
+
+
+def lost_section(closed: Closed, period_of: Mapping[str, float]) -> dict[str, object]:
+    """Return the rows on requests lost in incidents lived through again: every algorithm of every incident.
+
+    `period_of`: length of a window, by target.
+    """
+    rows: list[tuple[str, ...]] = []
+    for lived in closed.services:
+        for place, incident in enumerate(lived.incidents):
+            used = [utilisation(lived.fit, incident, world) for world in lived.worlds]
+            recorded = lived.recorded[place]
+            lasted = span_words(incident.end_s - incident.start_s + period_of.get(lived.fit.target, 0.0))
+            for one in (r for r in lived.ranges if r.incident == incident):
+                share = (one.low / one.arrived, one.high / one.arrived) if one.arrived else (0.0, 0.0)
+                rows.append(
+                    (
+                        lived.fit.target,
+                        f"{moment(incident.start_s)}, {lasted}",
+                        one.algorithm.removeprefix("flyball:"),
+                        count_words(one.low, one.high),
+                        ends_words(percent(share[0]), percent(share[1])),
+                        ends_words(f"{one.amplification_low:.2f}", f"{one.amplification_high:.2f}"),
+                        "not measured" if recorded is None else f"{recorded:,.0f}",
+                        ends_words(f"{min(used):.2f}", f"{max(used):.2f}"),
+                    )
+                )
+    hidden = "" if len(rows) <= LOST_MAX else f"; the first {LOST_MAX} of {len(rows)} rows"
+    assumed = sorted({note for lived in closed.services for note in lived.fit.assumed})
+    return {
+        "told": [kept_sentence(kept) for kept in closed.kept],
+        "limits": LIMITS,
+        "assumed": assumed,
+        "caption": f"Requests lost from the start of each incident until half an hour after it{hidden}",
+        "heads": LOST_HEADS,
+        "rows": rows[:LOST_MAX],
+        "numeric": (3, 4, 5, 6, 7),
     }

@@ -8,6 +8,8 @@ from flyball_analytics.report.model import Report
 from flyball_analytics.report.pareto import front
 from flyball_analytics.report.watch import Watched
 from flyball_analytics.score import join_scores
+from flyball_analytics.whatif_saved import kept_json
+from flyball_analytics.whatif_text import lived_json
 
 SCHEMA = 1
 
@@ -41,6 +43,12 @@ def summary(report: Report, *, brief: bool = False) -> dict[str, object]:
                 {"name": p.name, "settings": dict(p.settings), "values": list(p.values)}
                 for p in front(report.sweep.points)
             ],
+        },
+        "closed_loop": None
+        if report.closed is None
+        else {
+            "kept": [kept_json(kept) for kept in report.closed.kept],
+            "services": [] if brief else [lived_json(one) for one in report.closed.services],
         },
         "manifest": {
             "command": report.manifest.command,

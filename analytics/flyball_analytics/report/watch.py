@@ -2,6 +2,8 @@
 
 The decisions are those of replay.py. Kept are bins, changes and sums per day; the
 windows themselves are gone when a service is done, so that a thousand services fit.
+A service that becomes a row of a table is glanced at, at the speed of fastreplay.py; one that is drawn
+or explained is watched, because levels and states are known to the interpreted step alone.
 Open loop: what was recorded does not react to what is decided.
 """
 
@@ -14,6 +16,7 @@ from typing import NamedTuple
 
 from flyball.contract import CircuitState
 from flyball_analytics.compare_figures import DAY_S, Acted, Figures, figures_of
+from flyball_analytics.fastreplay import Engine, Outcome, run
 from flyball_analytics.labels import Labels
 from flyball_analytics.problems import Problem
 from flyball_analytics.replay import Replayed, is_gated, is_restricted, scoring_step, with_looks
@@ -21,8 +24,9 @@ from flyball_analytics.report.bins import Bins, Level, bins_for
 from flyball_analytics.score import Score, score_steps
 from flyball_analytics.series import Gap, Series
 from flyball_analytics.tally import Change, Tally
+from flyball_controller.codec import STATE_VERSION
 from flyball_controller.core.baseline import confidence, expected_ratio
-from flyball_controller.core.model import Mode, Observation, Quality, Setpoint
+from flyball_controller.core.model import Decision, Mode, Observation, Quality, Regime, Setpoint
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import State, initial_state, nominal_setpoint
 from flyball_controller.core.step import step
@@ -124,10 +128,10 @@ class Watched(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """One step with what it started from."""
+    """One step with what it started from; None: nobody asked."""
 
     replayed: Replayed
-    state: State
+    state: State | None
 
 
 def _steps(series: Series, policy: Policy) -> Iterator[_Seen]:
@@ -138,6 +142,28 @@ def _steps(series: Series, policy: Policy) -> Iterator[_Seen]:
         before = state
         state, decision = step(before, seen, policy)
         yield _Seen(Replayed(seen, decision, before.law.applied, b"", b"", look, shadow), before)
+
+
+def _glances(series: Series, outcome: Outcome, policy: Policy) -> Iterator[_Seen]:
+    """Yield the steps over every row, and those looks that came to something; the states are not known."""
+    shadow, nominal = policy.mode == Mode.SHADOW, nominal_setpoint(policy)
+    noted = iter(outcome.noted)
+    one = next(noted, None)
+    for row, seen in enumerate(series.observations):
+        reached = False
+        while one is not None and one.row == row:
+            yield _Seen(Replayed(one.observation, one.decision, one.before, b"", b"", one.look, shadow), None)
+            reached, one = not one.look, next(noted, None)
+        if not reached:
+            yield _Seen(Replayed(seen, _quiet(seen, nominal, policy), nominal, b"", b"", False, shadow), None)
+
+
+def _quiet(seen: Observation, nominal: Setpoint, policy: Policy) -> Decision:
+    """Return what is decided in a quiet window, without its words."""
+    return Decision(
+        seen.arrived_s, seen.target, Regime.NOMINAL, nominal, nominal, (), policy.digest, STATE_VERSION, 0.0,
+        changed=False, urgent=False, error_count=0, stamp_s=seen.start_s,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -159,7 +185,8 @@ class _Notes:
         replayed, window = seen.replayed, seen.replayed.observation
         if replayed.decision.changed:
             self.costs.append(Cost())
-            self.moments.append(Moment(seen.state, window))
+            if seen.state is not None:
+                self.moments.append(Moment(seen.state, window))
         if replayed.look or window.quality == Quality.INVALID:
             return
         self.late += window.start_s < self.newest_s
@@ -176,7 +203,8 @@ class _Notes:
     def costliest(self) -> dict[int, Moment]:
         """Return the moments of the changes that cost most: a state is too large to keep for all."""
         order = sorted(range(len(self.costs)), key=lambda n: self.costs[n].gravity(), reverse=True)
-        return {n: self.moments[n] for n in order[:MOMENTS_KEPT] if any(self.costs[n].gravity())}
+        kept = order[:MOMENTS_KEPT] if self.moments else []
+        return {n: self.moments[n] for n in kept if any(self.costs[n].gravity())}
 
     def _count(self, window: Observation, before: Setpoint) -> None:
         """Add a window to its day, under what was in force while it lasted."""
@@ -209,8 +237,11 @@ class _Notes:
             return False
         return self.labels.incident_at(start_s) is None and not self.labels.ignored(start_s)
 
-    def _levels(self, window: Observation, state: State) -> None:
-        """Note a window with the levels that it was held against."""
+    def _levels(self, window: Observation, state: State | None) -> None:
+        """Note a window with the levels that it was held against, as far as they are known."""
+        if state is None:
+            self.levels.append(Level(window.start_s, window.requests, window.failures, 0.0, 0.0, 0.0))
+            return
         expected = expected_ratio(state.baseline, window.start_s, self.policy)
         trips = trips_for(
             self.policy,
@@ -242,16 +273,46 @@ def watch(series: Series, policy: Policy, *, name: str, labels: Labels | None = 
     Raises:
         ValueError: If the history has no window at all.
     """
-    starts = [o.start_s for o in series.observations if o.quality != Quality.INVALID]
-    if not starts:
-        raise ValueError(f"{series.path}: no usable window, so there is nothing to report")
-    nominal = nominal_setpoint(policy)
-    end_s = max(starts) + series.period_s
     notes = _Notes(policy, labels)
     tally = Tally(policy, keep_steps=labels is not None)
+    nominal = nominal_setpoint(policy)
     for seen in _steps(series, policy):
         tally.add(seen.replayed)
         notes.take(seen, nominal)
+    return _watched(series, notes, tally, name)
+
+
+def glance(
+    series: Series,
+    policy: Policy,
+    *,
+    name: str,
+    labels: Labels | None = None,
+    engine: Engine = Engine.COMPILED,
+) -> Watched:
+    """Return what `watch` does, without what only a picture or an explanation shows.
+
+    No levels in the bins, no close view and no moments: the rest is equal.
+
+    Raises:
+        ValueError: If the history has no window at all.
+    """
+    notes = _Notes(policy, labels)
+    tally = Tally(policy, keep_steps=labels is not None)
+    nominal = nominal_setpoint(policy)
+    outcome = run(series, policy, engine=engine)
+    tally.take(series, outcome)
+    for seen in _glances(series, outcome, policy):
+        notes.take(seen, nominal)
+    return _watched(series, notes, tally, name)._replace(close=None)
+
+
+def _watched(series: Series, notes: _Notes, tally: Tally, name: str) -> Watched:
+    starts = [o.start_s for o in series.observations if o.quality != Quality.INVALID]
+    if not starts:
+        raise ValueError(f"{series.path}: no usable window, so there is nothing to report")
+    policy, labels = notes.policy, notes.labels
+    end_s = max(starts) + series.period_s
     notes.acted.sort(key=lambda acted: acted.step.start_s)
     whole = bins_for(min(starts), end_s, period_s=series.period_s)
     whole.fill(notes.levels)
@@ -261,7 +322,7 @@ def watch(series: Series, policy: Policy, *, name: str, labels: Labels | None = 
         series.path,
         name,
         policy.digest,
-        nominal,
+        nominal_setpoint(policy),
         series.period_s,
         whole,
         _close(whole, notes, tally.changes, series.period_s),

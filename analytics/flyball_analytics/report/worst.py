@@ -46,9 +46,7 @@ def worst_decisions(services: Sequence[Watched], *, count: int = WORST_MAX) -> t
     missed: list[tuple[Key, Bad]] = []
     for one in services:
         for place in one.moments:
-            well, restricted_s, refused = one.costs[place].gravity()
-            # What an incident explains is no fault: it counts only where nobody knows the incidents.
-            key = (well, restricted_s, refused if one.labels is None else 0.0)
+            key = _key(one, one.costs[place])
             if any(key):
                 found.append((key, one, place))
         missed += _missed(one)
@@ -57,6 +55,17 @@ def worst_decisions(services: Sequence[Watched], *, count: int = WORST_MAX) -> t
     told = [(key, _decided(one, place)) for key, one, place in found[:count]]
     ranked = sorted([*told, *missed], key=lambda pair: (_falling(pair[0]), pair[1].target, pair[1].at_s))
     return tuple(bad for _, bad in ranked[:count])
+
+
+def grave(one: Watched) -> Key:
+    """Return the rank of a service's costliest decision, all zero if none cost anything."""
+    return max((_key(one, cost) for cost in one.costs), default=(0.0, 0.0, 0.0))
+
+
+def _key(one: Watched, cost: Cost) -> Key:
+    """Return the rank of a decision: what an incident explains counts only where nobody knows incidents."""
+    well, restricted_s, refused = cost.gravity()
+    return (well, restricted_s, refused if one.labels is None else 0.0)
 
 
 def _falling(key: Key) -> tuple[float, ...]:

@@ -14,9 +14,10 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 
+from flyball.hints import did_you_mean
 from flyball_analytics.scenarios.measures import MEASURES
 from flyball_analytics.scenarios.model import Bound, Expectation
-from flyball_analytics.scenarios.node import Node, did_you_mean
+from flyball_analytics.scenarios.node import Node
 
 _BOUND = re.compile(r"(<=|>=|==|<|>)?\s*(.+)")
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)(%?)")
@@ -52,7 +53,7 @@ def parse_expectations(
     found = []
     for name, entry in node.mapping().items():
         if not known(name):
-            entry.fail(f"unknown algorithm {name!r}{did_you_mean(name, names)}")
+            entry.fail(f"unknown algorithm {name!r}{did_you_mean(name, names, listing='known are')}")
         bounds: list[Bound] = []
         for measure, value in entry.mapping(MEASURES).items():
             if MEASURES[measure].needs_incident and not incident:
@@ -83,7 +84,7 @@ def _bound(measure: str, node: Node, known: Callable[[str], bool], names: Collec
     if relative is None:
         node.fail(f"{text!r} is no bound; {_HOW}")
     if not known(relative[1]):
-        node.fail(f"unknown algorithm {relative[1]!r}{did_you_mean(relative[1], names)}")
+        node.fail(f"unknown algorithm {relative[1]!r}{did_you_mean(relative[1], names, listing='known are')}")
     difference = float(relative[3] or 0.0) * (-1.0 if relative[2] == "-" else 1.0)
     return Bound(measure, operator, difference, relative[1], node.line)
 

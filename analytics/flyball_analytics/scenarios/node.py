@@ -7,10 +7,11 @@ are errors with "did you mean". Knows YAML, not scenarios.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
+from flyball.errors import printable
+from flyball.hints import did_you_mean
 from flyball_analytics.scenarios.notation import (
     NotationError,
     Piece,
@@ -19,25 +20,20 @@ from flyball_analytics.scenarios.notation import (
     parse_series,
     parse_span_s,
 )
+from flyball_controller.yaml_lines import compose, construct
 
 FILE_BYTES_MAX = 262_144
+NODES_MAX = 50_000  # with every alias written out
 
 
 class ScenarioError(ValueError):
     """A scenario file that cannot be used; `field`, `value` and `where` (file:line) are for tools."""
 
     def __init__(self, problem: str, *, where: str, field: str = "", value: object = None) -> None:
-        super().__init__(f"{where}: {problem}")
+        super().__init__(printable(f"{where}: {problem}"))
         self.where = where
         self.field = field
         self.value = value
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return '; did you mean X?' for the nearest known word, else what is known."""
-    words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(words)}"
 
 
 class Node:
@@ -78,7 +74,7 @@ class Node:
             words = tuple(known)
             for key, entry in self.value.items():
                 if key not in words:
-                    entry.fail(f"unknown key {key!r}{did_you_mean(key, words)}")
+                    entry.fail(f"unknown key {key!r}{did_you_mean(key, sorted(words), listing='known are')}")
         return self.value
 
     def items(self) -> Iterator[Node]:
@@ -159,9 +155,10 @@ def read_node(data: bytes, *, file: str, kind: str = "scenario", first: str = "d
     if len(data) > FILE_BYTES_MAX:
         raise ScenarioError(f"{len(data)} bytes; a {kind} has at most {FILE_BYTES_MAX}", where=file)
     try:
-        composed = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
-        root = _convert(composed, yaml.SafeLoader(""), file, "scenario")
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        root = _convert(compose(data, nodes_max=NODES_MAX), file, "scenario")
+    except ScenarioError:
+        raise
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
         detail = getattr(error, "problem", None) or error
@@ -171,7 +168,7 @@ def read_node(data: bytes, *, file: str, kind: str = "scenario", first: str = "d
     return root
 
 
-def _convert(node: Any, loader: Any, file: str, path: str) -> Node:
+def _convert(node: Any, file: str, path: str) -> Node:
     """Return our tree of a composed YAML tree."""
     if node is None:  # an empty file
         return Node(None, file=file, line=1, path=path)
@@ -188,11 +185,11 @@ def _convert(node: Any, loader: Any, file: str, path: str) -> Node:
                     where=where,
                     field=here,
                 )
-            entry = _convert(value, loader, file, here)
+            entry = _convert(value, file, here)
             entry.line = key.start_mark.line + 1
             entries[name] = entry
         return Node(entries, file=file, line=line, path=path)
     if node.id == "sequence":
-        parts = [_convert(entry, loader, file, f"{path}[{n}]") for n, entry in enumerate(node.value)]
+        parts = [_convert(entry, file, f"{path}[{n}]") for n, entry in enumerate(node.value)]
         return Node(parts, file=file, line=line, path=path)
-    return Node(loader.construct_object(node, deep=True), file=file, line=line, path=path)
+    return Node(construct(node), file=file, line=line, path=path)

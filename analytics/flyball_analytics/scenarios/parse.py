@@ -21,12 +21,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from flyball.hints import did_you_mean
 from flyball_analytics.plant import Service, Traffic
 from flyball_analytics.plant.faults import STEP_S
 from flyball_analytics.scenarios.expect import parse_expectations
 from flyball_analytics.scenarios.faultseries import FAULT_SERIES, faults_of
 from flyball_analytics.scenarios.model import DAY_START_S, Caller, Incident, Scenario
-from flyball_analytics.scenarios.node import Node, ScenarioError, did_you_mean, read_node
+from flyball_analytics.scenarios.node import Node, ScenarioError, read_node
 from flyball_analytics.scenarios.notation import Piece, Quantity
 
 TOP_KEYS = (
@@ -240,7 +241,9 @@ def _incidents(node: Node, callers: tuple[Caller, ...], duration_s: float) -> tu
         hit = keys["services"].texts() if "services" in keys else names
         for name in hit:
             if name not in names:
-                keys["services"].fail(f"unknown service {name!r}{did_you_mean(name, names)}")
+                keys["services"].fail(
+                    f"unknown service {name!r}{did_you_mean(name, names, listing='known are')}"
+                )
         harmless = keys["harmless"].flag() if "harmless" in keys else False
         found.append(Incident(keys["label"].text(), start_s, end_s, hit, harmless))
     return tuple(sorted(found, key=lambda incident: incident.start_s))

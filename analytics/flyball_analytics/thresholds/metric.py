@@ -15,11 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from flyball.hints import did_you_mean
 from flyball_analytics.columns import resolve_columns
 from flyball_analytics.companions import companions_of, is_companion, target_of
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.moments import MomentError, parse_moment
-from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError, did_you_mean
+from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_analytics.series import Series, read_csv, read_series
 from flyball_controller.core.model import Observation, Quality
 

@@ -138,8 +138,8 @@ def _values(axes: Axes, analysis: Analysis, view: _View) -> None:
         axes.plot(times, high, color=INK, lw=1.0, drawstyle="steps-post", zorder=3)
     for field, colour, label in (
         ("level", NORMAL, "normal"),
-        ("upper", TRIP, "trips over"),
-        ("reset", CLEAN, "clean under"),
+        ("upper", TRIP, "trips over (lower bound)" if metric.series is not None else "trips over"),
+        ("reset", CLEAN, "clean under (plain share)"),
     ):
         _level(axes, rows, field, colour, label)
     if analysis.labels is not None and analysis.labels.incidents:

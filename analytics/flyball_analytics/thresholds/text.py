@@ -80,11 +80,14 @@ def _baseline(metric: Metric, bands: Bands | None) -> list[str]:
     """Return where the thresholds stand now, and when more than usual is normal."""
     if bands is None:
         return ["nothing learned"]
-    now = f"{amount(metric, bands.level)} is normal now; trips over {amount(metric, bands.trip)}"
+    # Of counts the lower confidence bound trips and the plain share is clean: said, because the bound
+    # may be over 3 % only where the share is far over the 4 % below which it is clean.
+    surely = "where surely (lower bound) " if bands.reset is not None else ""
+    now = f"{amount(metric, bands.level)} is normal now; trips {surely}over {amount(metric, bands.trip)}"
     if bands.reset is not None:
-        now += f", clean again under {amount(metric, bands.reset)}"
+        now += f", clean again where the plain share is under {amount(metric, bands.reset)}"
     if bands.opens is not None:
-        now += f", opens over {amount(metric, bands.opens)}"
+        now += f", opens where surely over {amount(metric, bands.opens)}"
     if bands.confidence is not None:
         now += f" (confidence {bands.confidence:.2g})"
     lines = [now]

@@ -100,7 +100,7 @@ def test_an_unknown_command_gets_a_guess(monkeypatch) -> None:
     monkeypatch.setattr(group, "entry_points", lambda group: [])
     result = run("repaly")
     assert result.exit_code == 2
-    assert 'did you mean "replay"' in result.stderr
+    assert "did you mean 'replay'" in result.stderr
 
 
 def group_with(monkeypatch, **points: str) -> FlyballGroup:
@@ -215,7 +215,7 @@ def test_explain_guesses() -> None:
     """A typo costs no search."""
     result = run("explain", "HEALTY")
     assert result.exit_code == 2
-    assert 'did you mean "HEALTHY"' in result.stderr
+    assert "did you mean 'HEALTHY'" in result.stderr
 
 
 def test_validate_shows_what_a_policy_sets(write, tmp_path) -> None:

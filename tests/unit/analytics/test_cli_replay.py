@@ -191,7 +191,7 @@ def test_nothing_to_judge_is_inconclusive(write) -> None:
         (["pay.csv", "--period", "soon"], "is not a span greater than 0"),
         (["pay.csv", "--from", "soon"], "is not a moment"),
         (["pay.csv", "--column", "requests"], "is not FIELD=COLUMN"),
-        (["pay.csv", "--column", "reqests=requests"], 'did you mean "requests"'),
+        (["pay.csv", "--column", "reqests=requests"], "did you mean 'requests'"),
         (["pay.csv", "pay.csv", "--target", "x"], "exactly one file"),
         (["pay.csv", "--state-out", "no/such/folder/x"], "No such file"),
         (["empty"], "holds no CSV file"),

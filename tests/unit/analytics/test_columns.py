@@ -58,7 +58,7 @@ def test_a_mapping_wins_over_the_default_words() -> None:
         (
             "timestamp,reqests,errors",
             {},
-            ["no column for requests", 'did you mean "requests"', "timestamp, reqests, errors"],
+            ["no column for requests", "did you mean 'requests'", "timestamp, reqests, errors"],
         ),
         ("timestamp,requests", {}, ["no column for errors or error_ratio", "--column errors="]),
         ("a,b", {}, ["no column for timestamp", "a, b"]),
@@ -70,7 +70,7 @@ def test_a_mapping_wins_over_the_default_words() -> None:
         (
             "timestamp,requests,errors",
             {"reqests": "requests"},
-            ["unknown field 'reqests'", 'did you mean "requests"'],
+            ["unknown field 'reqests'", "did you mean 'requests'"],
         ),
         ("timestamp,requests,errors", {"timeouts": "timeout"}, ["no column 'timeout' for field timeouts"]),
     ],

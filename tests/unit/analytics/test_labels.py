@@ -64,7 +64,7 @@ def test_labels_are_found_by_file_name_or_target(write) -> None:
     known = read(write, GOOD)
     assert labels_for(known, file_name="pay.csv", target="x", path="l") is known["pay.csv"]
     assert labels_for(known, file_name="x", target="pay.csv", path="l") is known["pay.csv"]
-    with pytest.raises(LabelsError, match='did you mean "pay'):
+    with pytest.raises(LabelsError, match="did you mean 'pay"):
         labels_for(known, file_name="pai.csv", target="x", path="labels.json")
 
 
@@ -78,9 +78,9 @@ def entry(**changes: object) -> dict[str, object]:
     [
         ([], "series", "series"),
         ({"series": []}, "series", "series"),
-        ({"series": {}, "seris": 1}, "", 'did you mean "series"'),
+        ({"series": {}, "seris": 1}, "", "did you mean 'series'"),
         ({"series": {"pay.csv": []}}, "series.pay.csv", "must be an object"),
-        (entry(incident=[]), "series.pay.csv", 'did you mean "incidents"'),
+        (entry(incident=[]), "series.pay.csv", "did you mean 'incidents'"),
         (entry(incidents={}), "series.pay.csv.incidents", "must be a list"),
         (entry(incidents=[1]), "series.pay.csv.incidents[0]", "start and end"),
         (entry(incidents=[{"start": "2023-11-15"}]), "series.pay.csv.incidents[0].end", "moment"),

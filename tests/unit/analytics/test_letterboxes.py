@@ -258,7 +258,7 @@ def test_a_python_function_gets_the_payload_and_the_key_if_it_asks(name):
         ("payments", "must be MODULE:FUNCTION"),
         (":charge", "must be MODULE:FUNCTION"),
         ("no_such_module:charge", "cannot be imported"),
-        ("os:getcw", 'did you mean "getcwd"'),
+        ("os:getcw", "did you mean 'getcwd'"),
         ("os:name", "has no function"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_fleet_gets_a_verdict_and_a_table_of_its_services(tmp_path) -> None:
     result = run(*arguments, *margins)
     assert result.exit_code == 0, result.stderr
     first = result.stdout.splitlines()[0]
-    assert first.startswith(f"{off} against fixed: worse. missed incidents +100 %")
+    assert first.startswith(f"{off} against fixed: worse. Missed incidents +100 %")
     assert "8 services" in first
     assert sum(line.startswith("s") and "inconclusive" in line for line in result.stdout.splitlines()) == 8
     strict = run(*arguments, *margins, "--fail-if-worse", "--format", "markdown")

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from flyball_analytics.cli import cli
-from flyball_analytics.cost import Calls, Fleet, Saved, Stakes, bill, queries_per_target
+from flyball_analytics.cost import Calls, Fleet, Saved, Span, Stakes, bill, queries_per_target
 from flyball_analytics.cost_replay import counted
-from flyball_analytics.cost_text import bill_markdown, bill_text, sentences
+from flyball_analytics.cost_text import bill_json, bill_markdown, bill_text, sentences
 from flyball_analytics.ingest.cloudwatch import GET_METRIC_DATA_USD
 from flyball_analytics.moments import utc
 from flyball_analytics.prices import AS_OF, PRICES, prices
@@ -246,7 +246,7 @@ def test_a_history_is_counted_and_what_is_stated_wins(tmp_path):
     ("arguments", "message"),
     [
         ((), "give --targets"),
-        (("--targets", 1, "--price", "alarms=1"), 'did you mean "alarm"'),
+        (("--targets", 1, "--price", "alarms=1"), "did you mean 'alarm'"),
         (("--targets", 1, "--price", "alarm=dear"), "must be a number"),
         (("--targets", 1, "--price", "alarm=-1"), "must be a number"),
         (("--targets", 0), "--targets"),
@@ -263,3 +263,39 @@ def test_an_unknown_price_is_refused_in_code_too():
     """A typing error must not leave the list price in force."""
     with pytest.raises(KeyError):
         prices({"alarms": 1.0})
+
+
+def test_requests_kept_are_a_range_of_money_and_of_break_even():
+    """1,000 to 5,000 kept at 0.10 USD, 200 more refused: 80 to 480 USD; paid from total / kept on."""
+    saved = Saved(0.5, 1.0, 200.0, 3, 30.0, "fixed", Span(1_000.0, 5_000.0))
+    made = bill(Fleet(1), POLICY, prices(), stakes=Stakes(0.1, 6_000.0), saved=saved)
+    assert made.avoided == pytest.approx((80.0, 480.0))
+    assert made.break_even_usd_per_request == pytest.approx((made.total / 5_000.0, made.total / 1_000.0))
+    assert made.saved_span == pytest.approx((80.0, 480.0)), "no retries were stated, so none are saved"
+    text = bill_text(made, saved=saved, stakes=Stakes(0.1, 6_000.0))
+    assert "1,000 to 5,000 requests a month fewer are lost (negative: more). Closed loop:" in text
+    assert "At 0.1 USD each the outages avoided are worth 80.00 to 480 USD a month" in text
+    assert "So it would save about 80.00 to 480 USD a month, more than it costs in every world." in text
+    plain = bill_json(made, fleet=Fleet(1), calls=Calls(), stakes=Stakes(0.1), saved=saved, price=prices())
+    assert plain["avoided_usd"] == pytest.approx([80.0, 480.0])
+    assert plain["closed_loop_limits"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "words", "end"),
+    [
+        (Span(-10.0, 1_000.0), "and never in the worst", "more than it costs in some worlds only"),
+        (Span(-10.0, -1.0), "No world keeps a request", "less than it costs in every world"),
+    ],
+)
+def test_where_a_world_keeps_nothing_that_is_said(kept, words, end):
+    """A break-even that does not exist must not be a large number."""
+    saved = Saved(0.0, 0.0, 0.0, 0, 30.0, "fixed", kept)
+    stakes = Stakes(1.0)
+    made = bill(Fleet(1), POLICY, prices(), stakes=stakes, saved=saved)
+    text = bill_text(made, saved=saved, stakes=stakes)
+    assert words in text
+    assert end in text
+    assert "The replay of" not in text, "no labelled incident, nothing to say of an open loop"
+    plain = bill_json(made, fleet=Fleet(1), calls=Calls(), stakes=stakes, saved=saved, price=prices())
+    assert plain["break_even"]["usd_per_lost_request"][1] is None

@@ -202,9 +202,9 @@ def test_reading_names_targets_and_columns_that_do_not_exist(tmp_path):
     """With the nearest one that does."""
     fill(tmp_path, [window(0)], target="payments")
     history = open_history(tmp_path)
-    with pytest.raises(SeriesError, match='did you mean "payments"'):
+    with pytest.raises(SeriesError, match="did you mean 'payments'"):
         history.block("paymets")
-    with pytest.raises(SeriesError, match='did you mean "requests"'):
+    with pytest.raises(SeriesError, match="did you mean 'requests'"):
         history.block("payments", ["reqests"])
     assert list(history.block("payments", ["requests"])) == ["requests"]
     assert set(history.block("payments", ["arrived", "start"])) == {"arrived_us", "start_us"}

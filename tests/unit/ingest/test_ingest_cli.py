@@ -211,7 +211,7 @@ def test_a_synthetic_fleet_goes_to_a_scored_replay():
 
 def test_wrong_arguments_of_synth_are_usage_errors():
     """With the words that exist."""
-    assert 'did you mean "outage"' in run("synth", "-o", "x", "--kinds", "outge").stderr
+    assert "did you mean 'outage'" in run("synth", "-o", "x", "--kinds", "outge").stderr
     assert run("synth", "-o", "x", "--period", "7s").exit_code == 2
     assert tuple(kind.value for kind in IncidentKind) == synth_command.KINDS
 

@@ -12,7 +12,7 @@ import pytest
 
 from flyball_analytics.compare import Rules, compare
 from flyball_analytics.problems import SeriesError
-from flyball_analytics.report import charts, page, svg
+from flyball_analytics.report import charts, page, parts, svg
 from flyball_analytics.report.model import build
 from flyball_analytics.report.page import render
 from flyball_analytics.report.pareto import Effect, Point, Sweep
@@ -205,7 +205,7 @@ def _contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_and_lines_can_be_read_in_light_and_in_dark(scheme):
     """WCAG 2.2: 4.5 to 1 for text, 3 to 1 for what a picture says."""
-    style = (page.FOLDER / "style.css").read_text()
+    style = (parts.FOLDER / "style.css").read_text()
     block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme]
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
     for name in ("ink", "soft", "link", "good", "bad", "unsure"):
@@ -251,7 +251,7 @@ def test_a_missing_template_engine_is_named_with_its_extra(monkeypatch):
             raise ImportError("no", name="jinja2")
         return real(name, *arguments, **named)
 
-    page._template.cache_clear()
+    parts._environment.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SeriesError, match=r"flyball\[report\]"):
         render(build([watched()], MANIFEST))

@@ -66,7 +66,10 @@ def test_the_text_says_what_is_normal_where_thresholds_stand_and_what_to_do(anal
     """Every part of the answer, within its width."""
     text = analysis_text(analysis)
     assert text.startswith("t · error ratio\n  history   216 windows of 1 h over 9 d, ")
-    assert "is normal now; trips over 3 %, clean again under 4 %, opens over 60 %" in text
+    assert (
+        "is normal now; trips where surely (lower bound) over 3 %, clean again where the plain share is "
+        "under 4 %, opens where surely over 60 %"
+    ) in " ".join(text.split())
     assert "hour of the week" in text
     assert "STAY FIXED: fixed fires falsely 0 times in 1.3 weeks (0 a week)" in text
     assert "asked: 1 labelled incident;" in " ".join(text.split())
@@ -169,7 +172,7 @@ def test_the_picture_is_a_pure_function_and_names_its_lines(analysis: Analysis, 
     for word in (
         "t · error ratio: stay fixed",
         "api · latency p99",
-        "trips over",
+        "trips over (lower bound)",
         "labelled incident",
         "the newest 4.8 h",
     ):
