@@ -95,7 +95,10 @@ def _fail(field: str, value: object, bound: str) -> NoReturn:
 
 def _typed(item: Mapping[object, object], field: str, kind: str) -> str:
     attribute = item.get(field)
-    value = attribute.get(kind) if isinstance(attribute, Mapping) and len(attribute) == 1 else None
+    # Items from a table are dicts; asking an abstract class first costs most of reading one.
+    value = None
+    if isinstance(attribute, (dict, Mapping)) and len(attribute) == 1:
+        value = attribute.get(kind)
     if not isinstance(value, str):
         _fail(field, attribute, f'an attribute of the form {{"{kind}": "..."}}')
     return value

@@ -58,7 +58,9 @@ class _Reader(NamedTuple):
         return value
 
     def _fail_unknown(self, key: str, field: str, known: tuple[str, ...]) -> NoReturn:
-        hint = _did_you_mean(key, known) or f"; known are {', '.join(known)}"
+        from flyball.hints import did_you_mean
+
+        hint = did_you_mean(key, known, listing="known are")
         path = f"{field}.{key}" if field else key
         self.fail(f"unknown key {shown(key)}{hint}", path, key, ", ".join(known))
 
@@ -78,12 +80,13 @@ class _Reader(NamedTuple):
         """A number of a section, inside its bounds: clipped if lenient, refused outside if strict."""
         low, high = BOUNDS[section][field]
         integer = field in INTEGER_FIELDS
-        bound = f"{'an integer' if integer else 'a number'} in [{low}, {high}]"
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or (isinstance(value, float) and not isfinite(value)):
+            bound = _range(section, field)
             self.fail(f"must be {bound}, not {shown(value)}", path, value, bound)
         assert isinstance(value, int | float)  # noqa: S101 - for the type checker; proven above
         if self.strict and (not low <= value <= high or (integer and isinstance(value, float))):
+            bound = _range(section, field)
             self.fail(f"{shown(value)} must be {bound}", path, value, bound)
         clipped = clip(value, section=section, field=field)
         return int(clipped) if integer else float(clipped)
@@ -97,7 +100,9 @@ class _Reader(NamedTuple):
         if value in names:
             return Jitter(value)
         if self.strict:
-            self.fail(f"{shown(value)} must be {bound}{_did_you_mean(value, names)}", path, value, bound)
+            from flyball.hints import did_you_mean
+
+            self.fail(f"{shown(value)} must be {bound}{did_you_mean(value, names)}", path, value, bound)
         return inherited
 
     def params(self, value: object, field: str, missing: TargetParams) -> TargetParams:
@@ -119,11 +124,10 @@ class _Reader(NamedTuple):
         return TargetParams(**sections)
 
 
-def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _range(section: str, field: str) -> str:
+    """What a number of a section must be; spelt out only for an error."""
+    low, high = BOUNDS[section][field]
+    return f"{'an integer' if field in INTEGER_FIELDS else 'a number'} in [{low}, {high}]"
 
 
 def decode_document(data: bytes, *, strict: bool = False) -> Document:

@@ -7,6 +7,25 @@ itself decided is raised from here. Nothing else of the package is imported.
 
 from __future__ import annotations
 
+# Longer messages are data, not messages.
+MESSAGE_CHARS_MAX = 4_000
+
+
+def printable(text: str) -> str:
+    r"""Return a message that steers no terminal and no log: controls spelled out, the middle cut.
+
+    Line ends stay, for messages of several lines. Messages repeat keys and values of
+    files, and what an escape sequence in a key does is the terminal's choice.
+
+    >>> printable("key 'a\x1b[31m'")
+    "key 'a\\x1b[31m'"
+    """
+    if len(text) > MESSAGE_CHARS_MAX:  # the place stands at the beginning, the remedy at the end
+        text = f"{text[: MESSAGE_CHARS_MAX // 2]} ... {text[-MESSAGE_CHARS_MAX // 4 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
 
 class FlyballError(Exception):
     """Base of everything that flyball itself raises."""
@@ -24,7 +43,7 @@ class ContractError(FlyballError, ValueError):
     """
 
     def __init__(self, message: str, *, field: str, value: object, bound: str = "") -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.field = field
         self.value = value
         self.bound = bound
@@ -34,7 +53,7 @@ class SettingsError(FlyballError, ValueError):
     """A wrong argument or environment variable: the fault of whoever configured the client."""
 
     def __init__(self, message: str, *, field: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.field = field
 
 

@@ -20,6 +20,7 @@ from flyball.faults import Fault, Faults, Injection, checked, draws, refuse, wro
 VARIABLE = "FLYBALL_FAULTS"
 # Nobody may leave an experiment running: longer ones are begun anew each day.
 FAULTS_MAX_S = 86_400.0
+TIME_MAX_S = 253_402_300_800.0  # the year 10000
 
 
 def turn_on(text: str, within: Runtime) -> Faults | None:
@@ -72,6 +73,8 @@ def _until_s(value: object) -> float:
     """Epoch seconds of the end, given as such or in ISO 8601 with its zone."""
     bound = "the time at which the experiment ends, as 2026-01-05T12:00:00Z"
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 <= value <= TIME_MAX_S:  # a larger integer fits no float; NaN is in no range
+            refuse("until", value, bound)
         return value
     if not isinstance(value, str):
         refuse("until", value, bound)
@@ -89,9 +92,8 @@ def _until_s(value: object) -> float:
 def _only_known(entry: Mapping[str, object], known: tuple[str, ...], path: str) -> None:
     for key in entry:
         if key not in known:
-            from difflib import get_close_matches
+            from flyball.hints import did_you_mean
 
-            close = get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            hint = did_you_mean(key, known, listing="known are")
             field = f"{path}.{key}" if path else key
-            raise SettingsError(f"{VARIABLE}: unknown key {shown(field)}; {hint}", field=field)
+            raise SettingsError(f"{VARIABLE}: unknown key {shown(field)}{hint}", field=field)

@@ -158,7 +158,6 @@ def say_missing(shared: Runtime, target: str, function: str, *, stacklevel: int)
 
 
 def _hint(name: str, parameters: Any) -> str:
-    from difflib import get_close_matches
+    from flyball.hints import did_you_mean
 
-    close = get_close_matches(name, parameters, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(parameters) or 'none'}"
+    return did_you_mean(name, parameters, listing="it has")

@@ -72,11 +72,9 @@ def refuse_function(function: Any, timeout: str) -> NoReturn:
             "target; guard the function that makes the request",
             field="function",
         )
-    from difflib import get_close_matches
+    from flyball.hints import did_you_mean
 
-    names = list(parameters_of(function))
-    close = get_close_matches(timeout, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(names) or 'none'}"
+    hint = did_you_mean(timeout, parameters_of(function), listing="it has")
     raise SettingsError(
         f"timeout={timeout!r} is no argument of {qualname(function)} that can be passed by name{hint}",
         field="timeout",

@@ -55,10 +55,10 @@ else:
 
         def _replace(self, **changes):
             """Return a record with some fields changed."""
-            values = [changes.pop(field, value) for field, value in zip(self._fields, self, strict=True)]
+            changed = tuple.__new__(self.__class__, map(changes.pop, self._fields, self))
             if changes:
                 raise ValueError(f"Got unexpected field names: {list(changes)!r}")
-            return tuple.__new__(self.__class__, values)
+            return changed
 
         __replace__ = _replace
 

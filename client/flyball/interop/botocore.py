@@ -43,7 +43,6 @@ from __future__ import annotations
 
 from _thread import _local
 from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -266,8 +265,9 @@ def _known(client: BaseClient, operations: Collection[str]) -> frozenset[str]:
         operations = (operations,)
     for operation in operations:
         if operation not in names:
-            near = get_close_matches(operation, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            from flyball.hints import did_you_mean
+
+            hint = did_you_mean(operation, names)
             raise SettingsError(
                 f"idempotent={operation!r} is no operation of {client.meta.service_model.service_name}{hint}",
                 field="idempotent",

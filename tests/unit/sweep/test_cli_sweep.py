@@ -186,7 +186,7 @@ def test_labels_that_lie_in_the_held_out_part_alone_are_inconclusive(base, tmp_p
         ),
         (["--grid", "retry_floor=0.9"], "retry_floor must not exceed open_floor"),
         (["--grid", "z_act=1", "--holdout", "weeks"], "must be services:R, days:R, auto or none"),
-        (["--grid", "z_act=1", "--executor", "proceses"], 'did you mean "processes"?'),
+        (["--grid", "z_act=1", "--executor", "proceses"], "did you mean 'processes'?"),
         (["--grid", "z_act=1", "--objective", "lost_min"], "name one with --scenario FILE"),
         (["--grid", "z_act=1", "--plan-only"], "name it with --out"),
         (["--grid", "z_act=1", "--plot", "x.pdf"], "must end with .svg or .png"),

@@ -175,7 +175,7 @@ def test_leaving_the_block_ends_the_workers(tasks):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("proceses", 'did you mean "processes"?'),
+        ("proceses", "did you mean 'processes'?"),
         ("processes:0", "N must be 1 to 1024"),
         ("processes:many", "N must be 1 to 1024"),
         ("inline:2", "inline has none"),
