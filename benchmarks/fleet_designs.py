@@ -116,6 +116,12 @@ SUMMED = (
 )
 
 
+def applied_document(policy: Policy) -> StaticDocuments:
+    """Return the document as `flyball apply` deploys it before anything happens."""
+    params = {TARGET: to_params(nominal_setpoint(policy), policy)}
+    return StaticDocuments(Document(1, "", policy.digest, params))
+
+
 class ControlledFleet(FlyballFleet):
     """The client and the controller: one step a minute, METRICS_S after the window's end.
 
@@ -125,8 +131,7 @@ class ControlledFleet(FlyballFleet):
 
     def __init__(self, world: World, state: State, policy: Policy) -> None:
         self.published = Published()
-        params = {TARGET: to_params(nominal_setpoint(policy), policy)}
-        super().__init__(world, self.published, StaticDocuments(Document(1, "", policy.digest, params)))
+        super().__init__(world, self.published, applied_document(policy))
         self.state = state
         self.policy = policy
         self.version = 0
