@@ -4,7 +4,9 @@ The mutants are those of mutmut's operators; its runner is not used, since it st
 pytest and collects anew for each of five thousand mutants (ten seconds each, two
 thirds of a day). Here tests are collected once; each mutant is a fork in which the
 code of one function is replaced in place, and in which the tests that reach this
-function run, quickest first, until one fails.
+function run until one fails: first those that failed most often, for their time, under
+the changes of the same function. Times are of the processor, so that a busy machine
+changes no verdict; what runs ten times as long as without the change counts as timed out.
 
 A ledger (JSON lines) keeps every verdict under a digest of the function and the change,
 so that a stopped run goes on, and only changed functions run again. `--report` prints
@@ -27,6 +29,7 @@ import textwrap
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
@@ -46,8 +49,12 @@ TESTS = (
     "tests/unit/why/test_why.py",
     "tests/properties",
 )
-# Slower tests are left to --all: a survivor costs the time of every test that reaches it.
-QUICK_S = 0.5
+# Slower tests, and those that this much time is up for, are left to --all: a survivor
+# costs the time of every test that reaches it.
+QUICK_S = 1.0
+BUDGET_S = 8.0
+NEVER_FAILED = 0.1  # failures that a test starts with, so that quick ones go first at the start
+STUCK_S = 3.0  # and ten times what the test takes: an endless loop
 KILLED, SURVIVED, TIMED_OUT, UNTESTED = "killed", "survived", "timed out", "no test"
 
 
@@ -66,7 +73,7 @@ class Reach(NamedTuple):
 
     place: int
     name: str
-    seconds: float
+    seconds: float  # of the processor
     codes: frozenset[str]
 
 
@@ -130,6 +137,7 @@ class Runner:
         self.mutants = mutants
         self.ledger = ledger
         self.everything = everything
+        self.kills: Counter[tuple[str, str]] = Counter()  # by function and by test
         self.failed = False
         self.error = ""
 
@@ -142,7 +150,7 @@ class Runner:
         """Measure what each test reaches, then run the mutants."""
         reaches = [self._measured(place, item) for place, item in enumerate(session.items)]
         by_code: dict[str, list[Reach]] = defaultdict(list)
-        for one in sorted(reaches, key=lambda one: one.seconds):
+        for one in reaches:
             for code in one.codes:
                 by_code[code].append(one)
         began_s = time.monotonic()
@@ -167,9 +175,9 @@ class Runner:
                 if inside:
                     codes.add(str(known[code]))
 
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         run(item)
-        took_s = time.perf_counter() - began_s
+        took_s = time.process_time() - began_s
         if took_s <= QUICK_S or self.everything:
             sys.setprofile(note)
             try:
@@ -184,7 +192,7 @@ class Runner:
         self, mutant: Mutant, by_code: dict[str, list[Reach]], items: Sequence[pytest.Item]
     ) -> dict[str, object]:
         function = original(mutant)
-        reaches = by_code.get(f"{mutant.module}:{mutant.function}", []) if function else []
+        reaches = self._ordered(mutant, by_code) if function else []
         line: dict[str, object] = mutant._asdict() | {"verdict": UNTESTED, "tests": len(reaches)}
         del line["source"]
         if function is None or not reaches:
@@ -199,11 +207,25 @@ class Runner:
         name = os.read(told, 500).decode()
         os.close(told)
         if os.WIFSIGNALED(status):
-            verdict = TIMED_OUT if os.WTERMSIG(status) == signal.SIGALRM else KILLED
+            verdict = TIMED_OUT if os.WTERMSIG(status) == signal.SIGPROF else KILLED
         else:
             verdict = KILLED if os.WEXITSTATUS(status) else SURVIVED
+        if name:
+            self.kills[mutant.function, name] += 1
         line.update(verdict=verdict, by=name, took_s=round(time.monotonic() - began_s, 2))
         return line
+
+    def _ordered(self, mutant: Mutant, by_code: dict[str, list[Reach]]) -> list[Reach]:
+        """Return the tests that reach the function, best first: failures for their time."""
+        reaches = by_code.get(f"{mutant.module}:{mutant.function}", [])
+        ordered = sorted(
+            reaches,
+            key=lambda one: one.seconds / (self.kills[mutant.function, one.name] + NEVER_FAILED),
+        )
+        if self.everything:
+            return ordered
+        spent_s = list(accumulate(one.seconds for one in ordered))
+        return [one for one, until_s in zip(ordered, spent_s, strict=True) if until_s <= BUDGET_S]
 
     def _die_on_failure(
         self,
@@ -212,11 +234,11 @@ class Runner:
         tests: Sequence[tuple[Reach, pytest.Item]],
         tell: int,
     ) -> None:
-        signal.alarm(int(20.0 + 5.0 * sum(one.seconds for one, _ in tests)))
         code = 1
         try:
             put_in(mutant, function)
             for one, item in tests:
+                signal.setitimer(signal.ITIMER_PROF, STUCK_S + 10.0 * one.seconds)
                 run(item)
                 if self.failed:
                     os.write(tell, one.name.encode())
@@ -273,6 +295,8 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help="of the core; default: all")
     parser.add_argument("--ledger", type=Path, default=ROOT / "dist" / "mutants.jsonl")
     parser.add_argument("--all", action="store_true", help="slow tests too; runs survivors again")
+    parser.add_argument("--again", action="store_true", help="run survivors again")
+    parser.add_argument("--tests", action="append", help="only these test files")
     parser.add_argument("--report", action="store_true", help="print the table and the survivors")
     given = parser.parse_args()
     os.chdir(ROOT)  # where the settings of mutmut are
@@ -281,14 +305,14 @@ def main() -> int:
     verdicts = read(given.ledger)
     if given.report:
         return 1 if report(mutants, verdicts) else 0
-    settled = {KILLED, TIMED_OUT} if given.all else {KILLED, TIMED_OUT, SURVIVED, UNTESTED}
+    settled = {KILLED, TIMED_OUT} if given.all or given.again else {KILLED, TIMED_OUT, SURVIVED, UNTESTED}
     todo = [one for one in mutants if verdicts.get(one.digest, {}).get("verdict") not in settled]
     given.ledger.parent.mkdir(parents=True, exist_ok=True)
     runner = Runner(todo, given.ledger, everything=given.all)
     os.environ["FLYBALL_HYPOTHESIS"] = "mutants"
     os.environ["CI"] = "true"
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
-    return int(pytest.main([*options, *TESTS], plugins=[runner]))
+    return int(pytest.main([*options, *(given.tests or TESTS)], plugins=[runner]))
 
 
 if __name__ == "__main__":

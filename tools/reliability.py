@@ -1,6 +1,8 @@
 """Long runs of the simulation and of the protocol's model; tables for docs/reference/reliability.md.
 
     python tools/reliability.py simulate --schedules 40000 --first 0 --workers 2
+    python tools/reliability.py simulate --ledger FILE --minutes 60   # on, from where the file ends
+    python tools/reliability.py --report FILE              # all that the file holds, as tables
     python tools/reliability.py simulate --first 1394 --schedules 1        # one seed again
     python tools/reliability.py replay "seed=... | step step ..."          # a schedule as it was printed
     python tools/reliability.py model --size long
@@ -13,35 +15,37 @@ that still fails. Rates are those of this machine at this time.
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
+import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [
-    str(ROOT / name) for name in ("tests", "client", "controller", "handlers", "analytics", "local")
+    str(ROOT / name) for name in ("tests", "client", "controller", "handlers", "analytics", "local", "tools")
 ]
 
+from reliability_ledger import Batch, LedgerError, Sum, added, append, missing, read  # noqa: E402
+
 BATCH = 50
+INFINITE = float("inf")
 
 
-class Sum(NamedTuple):
-    """What a batch of seeds came to."""
-
-    schedules: int
-    rounds: int
-    calls: int
-    simulated_s: float
-    quiet_max: int
-    cpu_s: float
-    reached: Counter[str]
-    table: Counter[tuple[str, str]]
-    failures: list[tuple[int, str]]
+@cache
+def _settle_memory() -> None:
+    """Once per process: what was imported is never garbage, and a run makes much that is none either."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def run_batch(seeds: Sequence[int]) -> Sum:
@@ -50,6 +54,7 @@ def run_batch(seeds: Sequence[int]) -> Sum:
     from simulation.world import run
 
     warnings.simplefilter("ignore")  # schedules publish what clients must not obey, and say so
+    _settle_memory()
     begun_s = time.process_time()
     reached: Counter[str] = Counter()
     table: Counter[tuple[str, str]] = Counter()
@@ -69,54 +74,83 @@ def run_batch(seeds: Sequence[int]) -> Sum:
     return Sum(len(seeds), rounds, calls, simulated_s, quiet_max, cpu_s, reached, table, failures)
 
 
-def _added(sums: Sequence[Sum]) -> Sum:
-    reached: Counter[str] = Counter()
-    table: Counter[tuple[str, str]] = Counter()
-    for one in sums:
-        reached.update(one.reached)
-        table.update(one.table)
-    return Sum(
-        sum(one.schedules for one in sums),
-        sum(one.rounds for one in sums),
-        sum(one.calls for one in sums),
-        sum(one.simulated_s for one in sums),
-        max(one.quiet_max for one in sums),
-        sum(one.cpu_s for one in sums),
-        reached,
-        table,
-        [failure for one in sums for failure in one.failures],
-    )
-
-
-def simulate(first: int, schedules: int, workers: int, least: int) -> int:
-    """Run seeds in several processes, print what came of them; return the exit code."""
-    batches = [range(at, min(at + BATCH, first + schedules)) for at in range(first, first + schedules, BATCH)]
+def simulate(
+    batches: Iterable[range], *, workers: int, minutes: float = INFINITE, ledger: Path | None = None
+) -> Sum:
+    """Run batches of seeds in several processes; each that is finished is written to the ledger at once."""
     begun_s = time.monotonic()
+    commit = _commit() if ledger else ""
     sums: list[Sum] = []
+
+    def until_time_is_up() -> Iterator[range]:
+        for batch in batches:
+            if time.monotonic() - begun_s > 60.0 * minutes:
+                return
+            room.acquire()  # the pool would take all of them at once
+            yield batch
+
+    room = threading.Semaphore(2 * workers)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for one in pool.imap_unordered(run_batch, batches):
+        for seeds, one in pool.imap_unordered(_numbered_batch, until_time_is_up()):
+            room.release()
             sums.append(one)
+            if ledger:
+                append(ledger, Batch(seeds[0], seeds[-1], commit, one))
             done = sum(part.schedules for part in sums)
             took_s = time.monotonic() - begun_s
-            print(f"\r{done} of {schedules}, {done / took_s:.0f} per second", end="", file=sys.stderr)
+            print(f"\r{done} schedules, {done / took_s:.1f} per second", end="", file=sys.stderr)
     print(file=sys.stderr)
-    total = _added(sums)
-    _print_sum(total, first, time.monotonic() - begun_s)
+    return added(sums)
+
+
+def _numbered_batch(seeds: range) -> tuple[range, Sum]:
+    return seeds, run_batch(seeds)
+
+
+def _commit() -> str:
+    """Return the commit that runs, with "+" if the tree differs from it."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run(
+        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False)
+    return (head.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
+
+
+def _verdict(total: Sum, least: int) -> int:
     missed = _print_reached(total, least)
     for seed, what in total.failures[:10]:
         _print_failure(seed, what)
     return 1 if total.failures or missed else 0
 
 
-def _print_sum(total: Sum, first: int, took_s: float) -> None:
+def report(path: Path, least: int) -> int:
+    """Print what a ledger holds; return the exit code."""
+    batches = read(path)
+    if not batches:
+        print(f"{path}: holds no finished batch; simulate --ledger {path} writes some", file=sys.stderr)
+        return 4
+    print("| commit | schedules | with a broken law |\n|---|---:|---:|")
+    for commit in dict.fromkeys(batch.commit for batch in batches):
+        of_it = added([batch.total for batch in batches if batch.commit == commit])
+        print(f"| {commit} | {of_it.schedules} | {len(of_it.failures)} |")
+    total = added([batch.total for batch in batches])
+    print()
+    _print_sum(total)
+    missed = _print_reached(total, least if least >= 0 else total.schedules // 400)
+    for seed, what in total.failures:
+        print(f"seed {seed}: {what}")
+    return 1 if total.failures or missed else 0
+
+
+def _print_sum(total: Sum) -> None:
     faults = sum(count for (fault, _), count in total.table.items() if fault != "none")
-    print(f"seeds {first} to {first + total.schedules - 1}: {len(total.failures)} with a broken law")
+    print(f"{total.schedules} schedules: {len(total.failures)} with a broken law")
     print(
         f"{total.rounds} rounds, {total.calls} calls, {faults} faults, "
         f"{total.simulated_s / 86_400.0:.1f} simulated days; longest recovery {total.quiet_max} min"
     )
-    each_ms = 1e3 * total.cpu_s / total.schedules
-    print(f"{total.schedules / took_s:.0f} schedules per second, {each_ms:.1f} ms CPU each")
+    print(f"{1e3 * total.cpu_s / max(1, total.schedules):.1f} ms CPU each")
     print("\n| fault | outcome | count |\n|---|---|---:|")
     for (fault, outcome), count in sorted(total.table.items()):
         print(f"| {fault} | {outcome} | {count} |")
@@ -158,11 +192,11 @@ def replay(text: str) -> int:
     return 1 if result.violations else 0
 
 
-def model(size: str) -> int:
-    """Explore the protocol's model, then let it catch its planted bugs; return the exit code."""
+def model(size: str, traces: int) -> int:
+    """Explore the protocol's model, let it catch its planted bugs, hold traces against it; the exit code."""
     from model.run import report
 
-    return report(size)
+    return report(size, traces=traces)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,23 +204,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands: Any = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--report", type=Path, metavar="LEDGER", help="print what a ledger holds")
+    commands: Any = parser.add_subparsers(dest="command")
     simulated = commands.add_parser("simulate", help="run seeds of the simulation")
     simulated.add_argument("--schedules", type=int, default=40_000)
     simulated.add_argument("--first", type=int, default=0, help="first seed")
     simulated.add_argument("--workers", type=int, default=2)
+    simulated.add_argument("--minutes", type=float, default=INFINITE, help="begin no batch after this long")
+    simulated.add_argument("--ledger", type=Path, help="write each finished batch here; go on where it ends")
     simulated.add_argument("--least", type=int, default=-1, help="schedules that must go each rare way")
     replayed = commands.add_parser("replay", help="run one schedule as it was printed")
     replayed.add_argument("schedule")
     modelled = commands.add_parser("model", help="explore the protocol's model")
     modelled.add_argument("--size", choices=("short", "long"), default="long")
+    modelled.add_argument("--traces", type=int, default=1_000, help="runs of the code to hold against it")
     given = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    if given.command == "simulate":
-        # A hundred of each in the 40,000 of a release; runs of a few seeds are for looking.
-        least = given.least if given.least >= 0 else given.schedules // 400
-        return simulate(given.first, given.schedules, given.workers, least)
-    return replay(given.schedule) if given.command == "replay" else model(given.size)
+    try:
+        if given.report:
+            return report(given.report, -1)
+        if given.command == "simulate":
+            return _simulate(given)
+    except LedgerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if given.command is None:
+        parser.print_usage(sys.stderr)
+        return 2
+    return replay(given.schedule) if given.command == "replay" else model(given.size, given.traces)
+
+
+def _simulate(given: argparse.Namespace) -> int:
+    known = read(given.ledger) if given.ledger else []
+    first = min([batch.first for batch in known], default=given.first)
+    size = min(BATCH, given.schedules)
+    batches = islice(missing(known, first=first, size=size), -(-given.schedules // size))
+    total = simulate(batches, workers=given.workers, minutes=given.minutes, ledger=given.ledger)
+    _print_sum(total)
+    # A hundred of each in the 40,000 of a release; runs of a few seeds are for looking.
+    return _verdict(total, given.least if given.least >= 0 else total.schedules // 400)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = sorted((ROOT / "controller" / "flyball_controller" / "core").glob("*.py"))
-ALLOWED_IMPORTS = {"__future__", "typing", "enum", "math", "flyball.records"}
+ALLOWED_IMPORTS = {"__future__", "typing", "enum", "math", "flyball.records", "flyball.errors"}
 ALLOWED_MATH = {"sqrt"}
 BANNED_CALLS = {"sum", "round", "min", "max", "pow", "open", "print", "eval", "exec", "input", "hash", "id"}
 

@@ -76,7 +76,7 @@ def is_own(standing: int, standing_id: object, expected: int, write_id: object, 
     return standing == expected + 1 and standing_id == write_id
 
 
-def counts(evidence: int, stamp: int, *, wrong: str = "") -> bool:
+def counts(evidence: float, stamp: float, *, wrong: str = "") -> bool:
     """Whether evidence changes a state whose newest is `stamp`."""
     if wrong == "older evidence accepted":
         return evidence != stamp
@@ -108,6 +108,6 @@ def takes(known: int, version: int, *, wrong: str = "") -> bool:
     return version != known if wrong == "client goes back" else version > known
 
 
-def enforces(state: int, end: int, now: int, *, wrong: str = "") -> bool:
+def enforces(state: int, end: float, now: float, *, wrong: str = "") -> bool:
     """Whether a client refuses calls."""
     return state == OPEN and (now < end or wrong == "client ignores the end")

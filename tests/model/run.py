@@ -1,10 +1,13 @@
-"""The model's long run: the protocol explored whole, then each planted bug found; the table on stdout."""
+"""The model's long run: explored whole, each planted bug found, traces of the code held against it."""
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
+from collections import Counter
 
+from model.conformance import differences
 from model.explore import Found, explore
 from model.protocol import Machine, Size
 from model.rules import MUTANTS
@@ -26,8 +29,30 @@ def hunt(wrong: str) -> Found:
     return found
 
 
-def report(size: str) -> int:
-    """Print what was explored and which planted bugs were caught; return the exit code."""
+def conform(first: int, traces: int) -> int:
+    """Hold the traces of some seeds against the rules; print what they hold; return how many differ."""
+    from simulation.schedule import draw
+    from simulation.world import trace
+
+    kinds: Counter[str] = Counter()
+    differ = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for seed in range(first, first + traces):
+            events = trace(draw(seed))
+            kinds.update(event.kind for event in events)
+            found = differences(events)
+            differ += bool(found)
+            for line in found[:1]:
+                print(f"seed {seed}: {line}")
+            print(f"\r{seed - first + 1} of {traces} traces", end="", file=sys.stderr)
+    told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    print(f"\n{traces} traces of the code, {sum(kinds.values())} events ({told}): {differ} differ")
+    return differ
+
+
+def report(size: str, *, traces: int = 0) -> int:
+    """Print what was explored, which planted bugs were caught, and how traces conform; the exit code."""
     sizes = LONG if size == "long" else (SMALL,)
     failed = 0
     print("| size | states | edges | longest way | broken |\n|---|---:|---:|---:|---|")
@@ -46,4 +71,6 @@ def report(size: str) -> int:
         found = hunt(wrong)
         failed += found.broken not in laws.split()
         print(f"| {wrong} | {found.broken or 'nothing'} | {found.states} | {len(found.way)} |")
+    if traces:
+        failed += conform(0, traces)
     return 1 if failed else 0

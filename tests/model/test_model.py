@@ -12,8 +12,8 @@ from model.conformance import Event, differences
 from model.explore import explore
 from model.protocol import Machine, Size, verdict
 from model.rules import MUTANTS
-from model.run import SMALL, hunt
-from simulation.bugs import BUGS
+from model.run import SMALL, conform, hunt, report
+from simulation.bugs_of_change import BUGS
 from simulation.schedule import draw
 from simulation.world import trace
 
@@ -61,7 +61,7 @@ def test_the_code_does_as_the_model_says():
             assert differences(events) == []
             kinds.update((event.kind, event.went) for event in events)
     went_both_ways = {(kind, went) for kind in ("save", "publish", "take", "told") for went in (True, False)}
-    assert went_both_ways <= set(kinds)
+    assert went_both_ways | {("count", True), ("enforce", True)} <= set(kinds)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,9 @@ def test_the_code_does_as_the_model_says():
         "circuit written without condition",
         "own write not recognised",
         "client takes older versions",
+        "client ignores the end",
+        "late evidence counts",
+        "conflict taken for success",
     ],
 )
 def test_a_trace_of_wrong_code_does_not_conform(name):
@@ -78,10 +81,34 @@ def test_a_trace_of_wrong_code_does_not_conform(name):
     bug = next(bug for bug in BUGS if bug.name == name)
     with warnings.catch_warnings(), bug.plant():
         warnings.simplefilter("ignore")
-        assert any(differences(trace(draw(seed))) for seed in bug.seeds)
+        assert any(differences(trace(schedule)) for schedule in bug.schedules())
 
 
 def test_a_difference_names_what_happened():
     """By its place in the trace, the key and both versions."""
     event = Event("save", "orders", "", 3, 4, went=True)
     assert differences([event]) == ["0:  save orders 3 over 4"]
+
+
+def test_the_long_run_tells_what_it_explored_and_fails_if_a_law_breaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Its table is what a release shows, and its exit code what CI obeys."""
+    monkeypatch.setattr("model.run.MUTANTS", {"client opens from nothing": "K4"})
+    monkeypatch.setattr(
+        "model.run.SMALL", Size(1, 1, duplicates=0, lost=0, throttles=0, crashes=0, ticks=0, time=0)
+    )
+    assert report("short", traces=1) == 0
+    told = capsys.readouterr().out
+    assert "ticks 0, time 0 | 6 | " in told
+    assert "| client opens from nothing | K4 | " in told
+    assert "1 traces of the code" in told
+    monkeypatch.setattr("model.run.MUTANTS", {"client opens from nothing": "P1"})
+    assert report("short") == 1
+
+
+def test_traces_that_differ_are_counted_and_named(capsys: pytest.CaptureFixture[str]):
+    """A reader gets the seed and the first event that the rules would not have."""
+    with next(bug for bug in BUGS if bug.name == "state saved without condition").plant():
+        assert conform(0, 1) == 1
+    assert "seed 0: " in capsys.readouterr().out

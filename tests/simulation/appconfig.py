@@ -10,26 +10,24 @@ CreateHostedConfigurationVersion; user guide, "Working with AppConfig Agent".
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from flyball.contract import Document, decode_document
-from flyball.errors import SourceError
+from flyball.contract import Document
+from flyball.errors import ContractError, SourceError
 from flyball_controller.aws.settings import AppConfigIds
 from simulation.dynamo import no_reply, refusal
+from simulation.speed import document_of
 
 IDS = AppConfigIds("app", "env", "profile", "strategy")
 DEPLOY_S = 20.0
 POLL_S = 45.0
-# One content is one document: what the product's decoder made of it once need not be made again.
-decoded = lru_cache(maxsize=256)(decode_document)
 
 
 class Profile:
     """One configuration profile in one environment."""
 
-    def __init__(self, now_s: Callable[[], float], watch: Callable[[str, bytes], None]) -> None:
-        """`watch` is told of each ("started" | "rolled back", content)."""
+    def __init__(self, now_s: Callable[[], float], watch: Callable[[str, bytes, bytes], None]) -> None:
+        """`watch` is told of each ("started" | "rolled back" | "by hand", content, what stood before)."""
         self._now_s = now_s
         self._watch = watch
         self.versions: dict[int, tuple[bytes, str]] = {}
@@ -60,18 +58,23 @@ class Profile:
         if in_flight or (latest is not None and latest != len(self.deployments)):
             raise refusal("ConflictException", "StartDeployment", 409)
         content = self.versions[int(arguments["ConfigurationVersion"])][0]
+        how = "started" if latest is not None else "started unlocked"
+        self._deploy(how, arguments["ConfigurationVersion"], content)
+        return {"DeploymentNumber": len(self.deployments)}
+
+    def _deploy(self, how: str, version: str, content: bytes) -> None:
+        before, _ = self.served()
         self.deployments.append(
             {
                 "DeploymentNumber": len(self.deployments) + 1,
                 "ConfigurationProfileId": "profile",
-                "ConfigurationVersion": arguments["ConfigurationVersion"],
+                "ConfigurationVersion": version,
                 "State": "DEPLOYING",
                 "started_s": self._now_s(),
                 "content": content,
             }
         )
-        self._watch("started", content)
-        return {"DeploymentNumber": len(self.deployments)}
+        self._watch(how, content, before)
 
     def roll_back(self) -> bool:
         """Undo the newest deployment, as an alarm would; False if there is nothing before it."""
@@ -80,7 +83,7 @@ class Profile:
         if len(standing) < 2 or standing[-1] is not self.deployments[-1]:
             return False
         standing[-1]["State"] = "ROLLED_BACK" if standing[-1]["State"] == "DEPLOYING" else "REVERTED"
-        self._watch("rolled back", standing[-1]["content"])
+        self._watch("rolled back", standing[-1]["content"], self.served()[0])
         return True
 
     def deploy_by_hand(self, content: bytes) -> bool:
@@ -89,16 +92,7 @@ class Profile:
         if any(deployment["State"] == "DEPLOYING" for deployment in self.deployments):
             return False
         number = self.create({"Content": content})["VersionNumber"]
-        self.deployments.append(
-            {
-                "DeploymentNumber": len(self.deployments) + 1,
-                "ConfigurationProfileId": "profile",
-                "ConfigurationVersion": str(number),
-                "State": "DEPLOYING",
-                "started_s": self._now_s(),
-                "content": content,
-            }
-        )
+        self._deploy("by hand", str(number), content)
         return True
 
     def served(self) -> tuple[bytes, str]:
@@ -110,17 +104,26 @@ class Profile:
         return b"", ""
 
     def standing(self) -> Document | None:
-        """Return the document that is served, None if there is none."""
+        """Return the document that is served, None if there is none, or none that a client could read."""
         data, _ = self.served()
-        return decoded(data) if data else None
+        try:
+            return document_of(data) if data else None
+        except ContractError:
+            return None
 
 
 class PublisherClient:
     """The AppConfig client of one controller."""
 
-    def __init__(self, profile: Profile, ask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        ask: Callable[[str], str],
+        landing: Callable[[Callable[[], Any]], Callable[[], Any]] = lambda effect: effect,
+    ) -> None:
         self._profile = profile
         self._ask = ask
+        self._landing = landing
 
     def _call(self, operation: str, effect: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         fault = self._ask(operation)
@@ -129,7 +132,7 @@ class PublisherClient:
         if fault == "error":
             raise refusal("InternalServerException", operation, 500)
         if fault == "late":
-            self._profile.late.append(effect)
+            self._profile.late.append(self._landing(effect))
             raise no_reply(operation)
         if fault == "lost":
             effect()
@@ -218,4 +221,4 @@ class Agent:
             return None
         self.replaced = self._read not in (None, version)
         self._read = version
-        return decoded(data)
+        return document_of(data)

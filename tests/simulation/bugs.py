@@ -8,7 +8,7 @@ named by both, because which comes first depends on the schedule.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from flyball_controller.core.circuit import CircuitEvent
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Policy
 from flyball_controller.ports import Checkpoint, Conflict, Saved
+from simulation.schedule import Schedule, draw, read_back
 
 # The package gives the function this name; here its module is meant.
 step = import_module("flyball_controller.core.step")
@@ -38,9 +39,17 @@ class Bug(NamedTuple):
     laws: frozenset[str]
     plant: Plant
     seeds: tuple[int, ...]
+    text: str = ""  # a schedule made for it, where hardly a seed goes that way
+
+    def schedules(self) -> Iterator[Schedule]:
+        """Yield the schedules that are to show it, one after the other."""
+        if self.text:
+            yield read_back(self.text)
+        yield from (draw(seed) for seed in self.seeds)
 
 
-def _replaced(where: Any, name: str, with_what: Any) -> Plant:
+def replaced(where: Any, name: str, with_what: Any) -> Plant:
+    """Return what puts another attribute in place for the length of a `with`."""
     return lambda: patch.object(where, name, with_what)
 
 
@@ -196,49 +205,61 @@ def _kill_switch_unknown(self: Any, now_s: float) -> None:
     _REAL_REFRESH(self, now_s)
 
 
-# Seeds that meet what a bug needs; the others find theirs among the first few.
-_SEEDS = {"no limit on deployments": (254, 362), "holds never expire": (13, 19)}
+# Seeds that meet what a bug needs, tried first; the others find theirs among the first few.
+_SEEDS: dict[str, tuple[int, ...]] = {
+    "client takes older versions": (6,),
+    "fresh by one clock": (24,),
+    "damaged item opens": (7,),
+    "partial windows stop recovery": (9,),
+    "probes without bound": (21,),
+    "no limit on deployments": (30, 289),
+    "own policy while the store is down": (26,),
+    "edit after a rollback not seen": (461,),
+    "plan applied over anything": (244, 509),
+    "checks open": (90, 94),
+}
 
 
-def _bug(name: str, laws: str, plant: Plant) -> Bug:
-    return Bug(name, frozenset(laws.split()), plant, _SEEDS.get(name, tuple(range(60))))
+def bug_of(name: str, laws: str, plant: Plant, text: str = "") -> Bug:
+    """Return a planted bug that one of the first seeds is to show, or a schedule of its own."""
+    return Bug(name, frozenset(laws.split()), plant, (*_SEEDS.get(name, ()), *range(60)), text)
 
 
-BUGS = (
-    _bug("state saved without condition", "P1 P9", _replaced(dynamodb, "put_if", _put_always("states"))),
-    _bug("circuit written without condition", "P1", _replaced(dynamodb, "put_if", _put_always("circuits"))),
-    _bug("own write not recognised", "P4", _replaced(dynamodb, "_checkpoint", _forgetful_checkpoint)),
-    _bug(
+CORE_BUGS = (
+    bug_of("state saved without condition", "P1 P9", replaced(dynamodb, "put_if", _put_always("states"))),
+    bug_of("circuit written without condition", "P1", replaced(dynamodb, "put_if", _put_always("circuits"))),
+    bug_of("own write not recognised", "P4", replaced(dynamodb, "_checkpoint", _forgetful_checkpoint)),
+    bug_of(
         "conflict taken for success",
         "P9 E5",
-        _replaced(dynamodb.DynamoCheckpoints, "save", _conflict_taken_for_saved),
+        replaced(dynamodb.DynamoCheckpoints, "save", _conflict_taken_for_saved),
     ),
-    _bug("circuit ahead of its state", "E5", _replaced(loop, "circuits_of", _published_before_saved)),
-    _bug("client takes older versions", "K2", _replaced(breaker.Breaker, "publish", _takes_any_version)),
-    _bug("client ignores the end", "P6 C10", _replaced(breaker.Breaker, "_refresh", _ignores_the_end)),
-    _bug("fresh by one clock", "K6", _OneClock),
-    _bug("damaged item opens", "K4", _replaced(aws, "decode_circuit", _opens_on_damage)),
-    _bug("no pause while the store is down", "K3", _replaced(sources.Cached, "_read_once", _no_pause)),
-    _bug("late evidence counts", "P2 P5", _replaced(loop._Rounds, "_step_all", _all_windows)),
-    _bug("partial windows stop recovery", "C10", _replaced(step, "_with_data", _partial_windows_count)),
-    _bug("shadow acts", "O3", _replaced(loop.PolicySet, "for_target", _policy_of_shadow)),
-    _bug("probes without bound", "K7", _replaced(breaker.Breaker, "_admit", _admits_all)),
-    _bug("damaged checkpoint raises", "total", _replaced(loop, "decode_state", _trusting_decode)),
-    _bug(
+    bug_of("circuit ahead of its state", "E5", replaced(loop, "circuits_of", _published_before_saved)),
+    bug_of("client takes older versions", "K2", replaced(breaker.Breaker, "publish", _takes_any_version)),
+    bug_of("client ignores the end", "P6 C10", replaced(breaker.Breaker, "_refresh", _ignores_the_end)),
+    bug_of("fresh by one clock", "K6", _OneClock),
+    bug_of("damaged item opens", "K4", replaced(aws, "decode_circuit", _opens_on_damage)),
+    bug_of("no pause while the store is down", "K3", replaced(sources.Cached, "_read_once", _no_pause)),
+    bug_of("late evidence counts", "P2 P5", replaced(loop._Rounds, "_step_all", _all_windows)),
+    bug_of("partial windows stop recovery", "C10", replaced(step, "_with_data", _partial_windows_count)),
+    bug_of("shadow acts", "O3", replaced(loop.PolicySet, "for_target", _policy_of_shadow)),
+    bug_of("probes without bound", "K7", replaced(breaker.Breaker, "_admit", _admits_all)),
+    bug_of("damaged checkpoint raises", "total quiet", replaced(loop, "decode_state", _trusting_decode)),
+    bug_of(
         "rolled-back content comes again",
         "A5",
-        _replaced(publish_plan, "_absorb_rollbacks", lambda record, facts, *, until_s: record),
+        replaced(publish_plan, "absorb_rollbacks", lambda record, facts, *, until_s: record),
     ),
-    _bug(
+    bug_of(
         "no limit on deployments",
         "A2",
-        _replaced(publish_plan, "_rate_refusal", lambda recent, *, urgent, now_s, limits: ""),
+        replaced(publish_plan, "_rate_refusal", lambda recent, *, urgent, now_s, limits: ""),
     ),
-    _bug("half-open never closes", "C10", _replaced(core_circuit, "TRANSITIONS", _STUCK)),
-    _bug(
+    bug_of("half-open never closes", "C10", replaced(core_circuit, "TRANSITIONS", _STUCK)),
+    bug_of(
         "holds never expire",
         "O1 C10",
-        _replaced(guardrails, "hold_is_active", _held_for_ever),
+        replaced(guardrails, "hold_is_active", _held_for_ever),
     ),
-    _bug("kill switch unknown", "O1", _replaced(breaker.Breaker, "_refresh", _kill_switch_unknown)),
+    bug_of("kill switch unknown", "O1", replaced(breaker.Breaker, "_refresh", _kill_switch_unknown)),
 )

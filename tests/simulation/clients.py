@@ -177,6 +177,16 @@ class Environment:
         call.finish(OUTCOMES[health], now_s=self.clock.wall_s(), draw=0.5, latency_ms=latency_ms)
         return True
 
+    def is_closed(self, target_name: str) -> bool:
+        """Return whether its last call of a target met a closed circuit."""
+        target = self.runtime.targets.get(target_name)
+        return target is not None and target._breaker.state == CircuitState.CLOSED
+
+    def some_calls(self, target_name: str, health: str, count: int) -> None:
+        """Make some calls, one after the other."""
+        for _ in range(count):
+            self.call(target_name, health)
+
     def begin(self, target_name: str) -> None:
         """Begin a call and leave it under way."""
         target, call = self._begin(target_name)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -45,26 +46,34 @@ def no_reply(operation: str) -> ReadTimeoutError:
 
 def holds(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
     """Return whether a condition expression holds for what stands there ({} = nothing)."""
-    return any(
-        all(_term(term, item, names, values) for term in clause.split(" AND "))
-        for clause in condition.split(" OR ")
-    )
+    return any(all(_term(term, item, names, values) for term in clause) for clause in _parsed(condition))
 
 
-def _term(term: str, item: Item, names: dict[str, str], values: Item) -> bool:
-    called = _CALL.match(term)
+@lru_cache(maxsize=64)
+def _parsed(condition: str) -> tuple[tuple[tuple[str | None, ...], ...], ...]:
+    """The terms of a condition, clause by clause; there are a handful of conditions in all."""
+    return tuple(tuple(_read(term) for term in clause.split(" AND ")) for clause in condition.split(" OR "))
+
+
+def _read(term: str) -> tuple[str | None, ...]:
+    called, compared = _CALL.match(term), _COMPARISON.match(term)
     if called:
-        negated, function, name, value = called.groups()
+        return called.groups()
+    if compared is None:
+        raise AssertionError(f"this simulation does not know the condition {term!r}")
+    return compared.groups()
+
+
+def _term(term: tuple[str | None, ...], item: Item, names: Any, values: Any) -> bool:
+    if len(term) == 4:
+        negated, function, name, value = term
         attribute = item.get(names[name])
         if function == "attribute_not_exists":
             found = attribute is None
         else:
             found = attribute is not None and values[value]["S"] in attribute
         return found != bool(negated)
-    compared = _COMPARISON.match(term)
-    if compared is None:
-        raise AssertionError(f"this simulation does not know the condition {term!r}")
-    name, sign, value = compared.groups()
+    name, sign, value = term
     attribute, wanted = item.get(names[name], {}), values[value]
     if "N" not in attribute or "N" not in wanted:
         return False
@@ -134,9 +143,16 @@ class Tables:
 class ControllerClient:
     """The DynamoDB client of one controller; `ask` says what befalls the call that is about to be made."""
 
-    def __init__(self, tables: Tables, ask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        ask: Callable[[str], str],
+        landing: Callable[[Callable[[], Any]], Callable[[], Any]] = lambda effect: effect,
+    ) -> None:
+        """`landing` prepares the effect of a call whose request is on its way for long."""
         self._tables = tables
         self._ask = ask
+        self._landing = landing
 
     def _call(self, operation: str, effect: Callable[[], dict[str, Any]], *, writes: bool) -> dict[str, Any]:
         fault = self._ask(operation)
@@ -146,7 +162,7 @@ class ControllerClient:
             raise refusal("InternalServerError", operation, 500)
         if fault == "late":
             if writes:
-                self._tables.late.append(effect)
+                self._tables.late.append(self._landing(effect))
             raise no_reply(operation)
         if fault == "lost":
             try:

@@ -9,27 +9,23 @@ judges: a law is stated from what was written and when.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flyball.contract import BOUNDS, FLEET, Circuit, CircuitState, Document, decode_circuit, decode_document
+from flyball.contract import BOUNDS, FLEET, Circuit, CircuitState, Document, decode_circuit
 from flyball.errors import ContractError
-from flyball_controller.aws.publish_document import content_hash
-from flyball_controller.codec import decode_state
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.guardrails import hold_is_active
-from flyball_controller.core.model import Mode
+from flyball_controller.core.model import Mode, Quality
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import State
 from flyball_controller.policy_set import PolicySet
 from flyball_controller.ports import Conflict, Saved
+from simulation.config_laws import POINTER, RECORD, ConfigBooks
 from simulation.dynamo import Item, Tables
+from simulation.speed import state_of as decode_state
 
 SKEW_S = 2.0  # declared bound on the error of a controller's clock
-HOUR_S = 3_600.0
-PER_H = 12
-# A content is held for an hour from the begin of the round that saw its rollback, 15 min ago at most.
-HOLD_S = 3_600.0 - 900.0
 
 
 class Violation(NamedTuple):
@@ -40,11 +36,21 @@ class Violation(NamedTuple):
     what: str
 
 
+class Actor(NamedTuple):
+    """Who makes the calls now, under which policy; `over`: the content that a person's plan saw."""
+
+    policies: PolicySet
+    person: bool = False
+    over: str = ""
+
+
 class Judge:
     """Books over one run."""
 
     def __init__(self, policies: PolicySet) -> None:
-        self.policies = policies
+        self.actor = Actor(policies)
+        self.configuration = ConfigBooks(self, policies)
+        self.content_of: Callable[[Any], bytes] | None = None  # of a hosted version
         self.tables: Tables | None = None
         self.now_s = 0.0
         self.violations: list[Violation] = []
@@ -53,8 +59,6 @@ class Judge:
         self.damaged: set[str] = set()  # keys whose bytes were damaged since their last good write
         # Every circuit that can be read, and until when it holds.
         self.written: dict[tuple[str, str, int, CircuitState], float] = {}
-        self.starts: list[float] = []
-        self.withdrawn: dict[str, float] = {}  # content hash -> when it was rolled back
         self.told: Callable[[str, str, int, Item, Saved | Conflict], object] = lambda *_: None
         self.alien = False  # a write of the simulation's own: damage, an operator, an attacker
 
@@ -62,8 +66,10 @@ class Judge:
         """Note a broken law."""
         self.violations.append(Violation(law, self.now_s, what))
 
-    def _policy(self, target: str) -> Policy:
-        return self.policies.targets.get(target, self.policies.default)
+    def policy_of(self, target: str) -> Policy:
+        """Return what who acts now obeys for a target."""
+        policies = self.actor.policies
+        return policies.targets.get(target, policies.default)
 
     # --- stores ---------------------------------------------------------------------------
 
@@ -85,6 +91,10 @@ class Judge:
         old, new = _version(before), _version(after)
         if new != old + 1:
             self.accuse("P1", f"state of {key}: version {old} was followed by {new}")
+        if key == RECORD:
+            self.configuration.see_record(after)
+        elif key == POINTER:
+            self.configuration.see_pointer(after)
         if key.startswith("#"):
             return
         state = decode_state(after["b"]["B"])
@@ -104,7 +114,7 @@ class Judge:
         if key in self.damaged:
             self.reached["damaged checkpoint replaced"] += 1
         self.damaged.discard(key)
-        self._bounds(key, state, self._policy(key), stepped=was is None or state.sequence > was.sequence)
+        self._bounds(key, state, self.policy_of(key), stepped=was is None or state.sequence > was.sequence)
 
     def _standing_state(self, item: Item) -> State | None:
         try:
@@ -116,17 +126,17 @@ class Judge:
         applied = state.law.applied
         good = (
             min(1, policy.attempts_min) <= applied.max_attempts <= policy.attempts_nominal
-            and 0.0 <= applied.budget_ratio <= policy.budget_nominal
+            and 0.0 <= applied.budget_ratio <= BOUNDS["retry"]["budget_ratio"][1]  # partial failure raises it
             and 0.0 < applied.probe_ratio <= 1.0
             and applied.close_after >= 1
         )
-        if not good:
+        if stepped and not good:
             self.accuse("C4", f"state of {key}: {applied} is outside of its bounds")
         forced = applied.circuit in (CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED)
         # Without a step (a round that slept found its look too late) the next look settles it.
         if forced and stepped and not hold_is_active(state.hold, state.seen_s):
             self.accuse("O1", f"state of {key}: {applied.circuit.name} without a hold that is in force")
-        if state.valid_until_s > self.now_s + policy.valid_for_s + SKEW_S:
+        if state.valid_until_s > self.now_s + self.configuration.longest_s(key) + SKEW_S:
             self.accuse("P6", f"state of {key}: valid {state.valid_until_s - self.now_s} s ahead")
 
     def _see_circuit(self, key: tuple[str, ...], before: Item, circuit: Circuit) -> None:
@@ -134,17 +144,17 @@ class Judge:
         was = _version(before)
         if circuit.version <= was:
             self.accuse("P1", f"circuit of {key}: version {was} was followed by {circuit.version}")
-        policy = self._policy(target)
+        policy = self.policy_of(target)
         if policy.mode != Mode.ACTIVE:
             self.accuse("O3", f"circuit of {key} published in {policy.mode.name}")
-        if circuit.valid_until > self.now_s + policy.valid_for_s + SKEW_S:
+        if circuit.valid_until > self.now_s + self.configuration.longest_s(target) + SKEW_S:
             self.accuse("P6", f"circuit of {key}: valid {circuit.valid_until - self.now_s} s ahead")
         state = self.states.get((target, circuit.version))
         if state is None:
             self.accuse("E5", f"circuit of {key}, version {circuit.version}: no such state was saved")
             return
         stored = state.law.applied.circuit
-        others = bool(self.policies.canaries.get(target)) and key[1] == FLEET
+        others = bool(self.actor.policies.canaries.get(target)) and key[1] == FLEET
         if others and stored not in (CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED):
             stored = CircuitState.CLOSED  # a canary's trial is its functions' alone
         if circuit.state != stored:
@@ -166,24 +176,14 @@ class Judge:
         else:
             self.reached["lost race decided again"] += 1
 
-    # --- configuration --------------------------------------------------------------------
-
-    def see_deployment(self, what: str, content: bytes) -> None:
-        """Judge a deployment's start; remember what was rolled back."""
-        document = decode_document(content, strict=True)
-        identity = content_hash(document)
-        if what == "rolled back":
-            self.withdrawn[identity] = self.now_s
-            return
-        for name in document.targets:
-            if self._policy(name).mode != Mode.ACTIVE:
-                self.accuse("O3", f"configuration of {name} published in shadow")
-        self.starts = [at_s for at_s in self.starts if self.now_s - at_s < HOUR_S - SKEW_S] + [self.now_s]
-        if len(self.starts) > PER_H:
-            self.accuse("A2", f"{len(self.starts)} deployments in an hour")
-        at_s = self.withdrawn.get(identity)
-        if at_s is not None and self.now_s - at_s < HOLD_S - SKEW_S:
-            self.accuse("A5", f"content rolled back {self.now_s - at_s} s ago was started again")
+    def see_records(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Judge what a round writes of its steps: checks of our own never tighten (C14)."""
+        for record in records:
+            if record.get("observation", {}).get("quality") != Quality.PROBED.name:
+                continue
+            if record["urgent"]:
+                self.accuse("C14", f"{record['target']}: tightened by checks to {record['applied']}")
+            self.reached["checks loosened"] += 1
 
 
 def _version(item: Item) -> int:
@@ -246,11 +246,15 @@ class ClientBooks:
         if item is None:
             self._judge.accuse("K4", f"{self._name}: {state.name} from nothing")
             return
-        until_s = self._judge.written.get((item.target, item.function, item.version, state))
-        if until_s is None:
+        until_s = self.written_until_s(item, state)
+        if until_s < 0.0:
             self._judge.accuse("K4", f"{self._name}: {state.name}, version {item.version}, was never written")
         elif wall_s >= until_s:
             self._judge.accuse("P6", f"{self._name}: {state.name} {wall_s - until_s} s after its end")
+
+    def written_until_s(self, item: Circuit, state: CircuitState) -> float:
+        """Return until when the item holds as it was written, -1 if it never was."""
+        return self._judge.written.get((item.target, item.function, item.version, state), -1.0)
 
     def see_document(self, target: str, revision: int, withdrawn: int, held: Document | None) -> None:
         """Judge the revision that a target obeys: back only by AppConfig's own word (K2, A3)."""
@@ -271,6 +275,3 @@ class ClientBooks:
                 value = getattr(getattr(params, section), field)
                 if not low <= value <= high:
                     self._judge.accuse("K10", f"{self._name}: {target} {section}.{field}={value}")
-
-
-__all__ = ["FLEET", "ClientBooks", "Judge", "Violation"]

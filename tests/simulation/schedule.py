@@ -19,6 +19,7 @@ from typing import NamedTuple
 CALL_FAULTS = ("throttle", "error", "lost", "retried", "late", "slow")
 CLIENT_FAULTS = ("lag", "down", "freeze", "step", "restart", "copy", "poll")
 WORLD_FAULTS = ("rollback", "damage", "alien", "gap", "delay")
+PEOPLE = ("apply", "undo", "edit")
 HEALTHS = ("healthy", "dead", "saturated", "broken", "throttled", "silent")
 SLICES_S = (1, 5, 15, 30, 45, 60)
 
@@ -63,6 +64,9 @@ def draw(seed: int, *, minutes: int = 10) -> Schedule:
     clients = [kind for kind in CLIENT_FAULTS if random.random() < 0.5]
     worlds = [kind for kind in WORLD_FAULTS if random.random() < 0.3]
     operator = random.random() < 0.3
+    people = [kind for kind in PEOPLE if random.random() < 0.5] if random.random() < 0.3 else []
+    checked = random.random() < 0.2
+    rolling = random.random() < 0.2
     # Few seeds are long and restless: what is bounded per hour needs an hour.
     restless = random.random() < 0.04
     flaps = 0.25 if restless else 0.04
@@ -86,9 +90,24 @@ def draw(seed: int, *, minutes: int = 10) -> Schedule:
         if operator and random.random() < 0.06:
             word = random.choice(("hold", "hold", "hold", "kill"))
             steps.append(Step(word, random.randrange(4), random.randrange(4)))
+        if people and random.random() < 0.12:
+            steps.append(Step(random.choice(people), random.randrange(8), random.randrange(8)))
+        if checked:
+            _checks(random, steps)
+        if rolling and random.random() < 0.15:
+            steps.append(Step("release", random.randrange(4)))
         if random.random() < flaps:
             steps.append(Step("health", random.randrange(2), random.choice((0, 0, 1, 2, 3, 4, 5))))
     return Schedule(seed, random.randrange(5), random.random() < 0.15, tuple(steps))
+
+
+def _checks(random: Random, steps: list[Step]) -> None:
+    """Write what checks came to; now and then clients fall silent, and checks are all there is."""
+    for _ in range(random.choice((0, 1, 1, 2))):
+        how = random.randrange(4, 8) if random.random() < 0.15 else 0
+        steps.append(Step("check", random.choice((0, 0, 1)), how))
+    if random.random() < 0.1:
+        steps.append(Step("health", 0, HEALTHS.index("silent")))
 
 
 def _controllers(random: Random, steps: list[Step], calls: list[str]) -> None:

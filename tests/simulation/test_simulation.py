@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from simulation.bugs import BUGS
+from simulation.bugs_of_change import BUGS
 from simulation.schedule import Schedule, Step, draw, read_back, shrink
 from simulation.world import run
 
@@ -63,8 +63,8 @@ def test_a_schedule_can_be_told_and_read_back():
 def test_a_planted_bug_is_caught(bug):
     """A check that has never failed proves nothing."""
     with bug.plant():
-        for seed in bug.seeds:
-            broken = [violation.law for violation in run(draw(seed)).violations]
+        for schedule in bug.schedules():
+            broken = [violation.law for violation in run(schedule).violations]
             if broken:
                 break
     assert set(broken) & bug.laws, f"{bug.name}: {broken}"
@@ -78,7 +78,7 @@ def test_a_failing_schedule_shrinks_to_what_it_needs():
         return any(violation.law == "K2" for violation in run(schedule).violations)
 
     with bug.plant():
-        whole = next(draw(seed) for seed in bug.seeds if fails(draw(seed)))
+        whole = next(schedule for schedule in bug.schedules() if fails(schedule))
         small = shrink(whole, fails, tries=60)
         assert fails(small)
     assert len(small.steps) <= len(whole.steps) // 2

@@ -11,24 +11,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from flyball.circuit_item import encode_circuit
-from flyball.contract import FLEET, Circuit, CircuitState
-from flyball_controller.aws.dynamodb import DynamoHolds
-from flyball_controller.aws.tables import expires
-from flyball_controller.codec import with_digest
-from flyball_controller.core.model import Hold, HoldKind, Mode, Observation, Quality
-from flyball_controller.core.policy import Policy, Promise
+from flyball.contract import FLEET
+from flyball_controller.core.model import Observation, Quality
 from flyball_controller.loop import Trigger
-from flyball_controller.policy_set import PolicySet, load_preset
 from simulation.appconfig import Profile
 from simulation.clients import Environment
-from simulation.controllers import PAUSES, Controller, Round
-from simulation.dynamo import ControllerClient, Tables
+from simulation.controllers import Controller, Round
+from simulation.dynamo import Tables
 from simulation.laws import Judge, Violation
+from simulation.people import POLICIES, SPANS_S, People
+from simulation.process import Job
 from simulation.quiet import EVERYTHING, TARGETS, mend, quiet
 from simulation.recorder import Event, Recorder
 from simulation.schedule import CALL_FAULTS, HEALTHS, Schedule, Step
@@ -37,19 +33,7 @@ from simulation.traffic import T0, Traffic
 
 LAGS = ((0,), (1,), (2,), (0, 2), (3, 0, 1), (9,), (0, 1), (5, 0))
 STEPS_S = (-3_600.0, -60.0, -5.0, 5.0, 60.0, 3_600.0, -1.5, 1.5)
-SPANS_S = (5.0, 20.0, 60.0, 130.0, 30.0, 90.0, 10.0, 300.0)
-HOLDS = (HoldKind.FREEZE, HoldKind.FORCE_OPEN, HoldKind.FORCE_CLOSED, HoldKind.RELEASE)
 SKEWS_S = (0.0, 1.5, -1.5, 0.5)
-
-_QUICK = with_digest(Policy(promise=Promise.NONE, settle_s=45.0, hold_periods=1))
-_SHADOW = with_digest(_QUICK._replace(mode=Mode.SHADOW))
-POLICIES = (
-    PolicySet(_QUICK, {}, "quick"),
-    load_preset("two-loop"),
-    load_preset("ladder"),
-    PolicySet(_QUICK, {"b": _SHADOW}, "quick, b in shadow"),
-    PolicySet(_QUICK, {}, "quick, canary", {"a": ("f",)}),
-)
 
 
 class Result(NamedTuple):
@@ -69,15 +53,17 @@ class World:
 
     def __init__(self, schedule: Schedule) -> None:
         self.now_s = T0 + 5.0
-        self.policies = POLICIES[schedule.policy % len(POLICIES)]
-        self.judge = Judge(self.policies)
+        self.bundled = POLICIES[schedule.policy % len(POLICIES)]
+        self.judge = Judge(self.bundled)
         self.traffic = Traffic(TARGETS)
         self.tables = self.judge.tables = Tables(self.judge.see_write)
-        self.profile = Profile(self.true_now_s, self.judge.see_deployment)
+        self.profile = Profile(self.true_now_s, self.judge.configuration.see_deployment)
+        self.judge.content_of = lambda version: self.profile.versions.get(version, (b"", ""))[0]
         self.controllers = [
             Controller(
+                index,
                 skew_s,
-                self.policies,
+                self.bundled,
                 tables=self.tables,
                 profile=self.profile,
                 traffic=self.traffic,
@@ -85,13 +71,13 @@ class World:
                 now_s=self.true_now_s,
                 slow=self.pass_time,
             )
-            for skew_s in SKEWS_S
+            for index, skew_s in enumerate(SKEWS_S)
         ]
-        self.rounds: list[Round] = []
+        self.rounds: list[Job] = []
+        self.people = People(self)
         self.again: list[tuple[tuple[str, ...], Trigger]] = []
         self.table: Counter[tuple[str, str]] = Counter()
         self.rounds_begun = self.calls = 0
-        self.operator = DynamoHolds(ControllerClient(self.tables, lambda _: ""), table="holds", pauses=PAUSES)
         self.schedule = schedule
         self.pass_time(0.0)
         if not schedule.empty:
@@ -138,7 +124,8 @@ class World:
                 round_ = self.rounds[step.x % len(self.rounds)]
                 round_.fault, round_.slow_s = step.kind, SPANS_S[step.y % len(SPANS_S)]
             return
-        act: Callable[[int, int], None] = getattr(self, f"do_{step.kind}")
+        who: Any = self if hasattr(self, f"do_{step.kind}") else self.people
+        act: Callable[[int, int], None] = getattr(who, f"do_{step.kind}")
         act(step.x, step.y)
 
     def do_time(self, seconds: int, _: int) -> None:
@@ -149,7 +136,8 @@ class World:
         """Wake a controller: a tick, an alarm, a stream, or an event that came back."""
         idle = [c for c in self.controllers if c.round is None]
         if not idle:
-            self.do_go(0, EVERYTHING)
+            oldest = next(at for at, job in enumerate(self.rounds) if isinstance(job, Round))
+            self.do_go(oldest, EVERYTHING)
             idle = [c for c in self.controllers if c.round is None]
         given: dict[str, list[Observation]] | None = None
         targets, trigger = TARGETS, Trigger("tick", f"{self.now_s:.0f}")
@@ -181,18 +169,18 @@ class World:
                 round_.crash()
             self._look_after(round_)
 
-    def _look_after(self, round_: Round) -> None:
+    def _look_after(self, round_: Job) -> None:
         if not round_.done:
             return
         self.rounds.remove(round_)
-        round_.controller.round = None
+        round_.process.round = None
         if round_.escaped is not None:
-            self.judge.accuse("total", f"a round raised {round_.escaped!r}")
+            self.judge.accuse("total", f"{type(round_).__name__} raised {round_.escaped!r}")
         round_.note(self.judge)
         outcome = round_.outcome()
         for fault in round_.faults or ["none"]:
             self.table[fault, outcome] += 1
-        if round_.report is None or round_.report.retry:
+        if isinstance(round_, Round) and (round_.report is None or round_.report.retry):
             self.again.append((tuple(round_.targets), round_.trigger))
 
     def do_calls(self, which: int, count: int) -> None:
@@ -263,7 +251,8 @@ class World:
         if self.profile.roll_back():
             self.judge.reached["deployment rolled back"] += 1
 
-    def _alien_put(self, table: str, item: dict[str, dict[str, object]]) -> None:
+    def alien_put(self, table: str, item: dict[str, dict[str, object]]) -> None:
+        """Write past every condition, as damage does, or somebody at the console."""
         self.judge.alien = True
         self.tables.put(table, item)
         self.judge.alien = False
@@ -276,7 +265,7 @@ class World:
             data = bytearray(item["b"]["B"])
             data[11 + where % (len(data) - 11)] ^= 1 << where % 8
             self.judge.damaged.add(target)
-            self._alien_put(
+            self.alien_put(
                 "states", {**item, "b": {"B": bytes(data[: len(data) // 2] if where > 5 else data)}}
             )
 
@@ -287,7 +276,7 @@ class World:
         if item:
             field = "version" if how > 5 else "state"
             broken = ({"S": "ajar"}, {"S": "2"}, {"S": ""})[how % 3]
-            self._alien_put("circuits", {**item, field: broken})
+            self.alien_put("circuits", {**item, field: broken})
             self.judge.reached["circuit item damaged"] += 1
 
     def do_gap(self, which: int, _: int) -> None:
@@ -301,20 +290,10 @@ class World:
         """A minute's metrics arrive late."""
         self.traffic.delay(TARGETS[which % len(TARGETS)], self.now_s, SPANS_S[how % len(SPANS_S)])
 
-    def do_hold(self, kind: int, how: int) -> None:
-        """An operator overrides a target, or lets go."""
-        hold = Hold(HOLDS[kind % 4], self.now_s + SPANS_S[4 + how % 4], "operator", "by schedule")
-        self.operator.put(TARGETS[how % 2], hold, now_s=self.now_s)
-
-    def do_kill(self, how: int, span: int) -> None:
-        """The kill switch is thrown, or let go."""
-        state = CircuitState.FORCED_CLOSED if how % 4 else CircuitState.CLOSED
-        until_s = self.now_s + SPANS_S[span % len(SPANS_S)]
-        version = int(self.now_s - T0) + 1
-        item = encode_circuit(
-            Circuit(FLEET, FLEET, state, self.now_s, 0, 1.0, version, "", 0.0, until_s, "operator")
-        )
-        self._alien_put("circuits", {**item, "expires": expires(until_s)})
+    def do_release(self, which: int, _: int) -> None:
+        """A controller's next container runs the other release."""
+        controller = self.controllers[which % len(self.controllers)]
+        controller.next_older = not controller.next_older
 
 
 def run(schedule: Schedule) -> Result:
@@ -326,7 +305,7 @@ def run(schedule: Schedule) -> Result:
 def trace(schedule: Schedule) -> list[Event]:
     """Carry out a schedule and return what stores and clients did, for the model to look at."""
     world = World(schedule)
-    recorder = Recorder()
+    recorder = Recorder(world.judge.damaged)
     world.tables.tries = recorder.see_try
     world.judge.told = recorder.see_told
     with remembering(), recorder.watching_clients():
