@@ -46,3 +46,4 @@ def test_dwell_is_measured_from_the_transition():
     assert not may_move(since_s=100.0, at_s=219.9, dwell_s=120.0)
     assert may_move(since_s=100.0, at_s=220.0, dwell_s=120.0)
     assert may_move(since_s=-1.0, at_s=0.0, dwell_s=120.0)
+    assert not may_move(since_s=0.0, at_s=1.0, dwell_s=120.0)  # 0 is a time; only -1 is never

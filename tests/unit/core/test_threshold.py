@@ -68,3 +68,57 @@ def test_a_season_of_timeouts_raises_the_timeout_trip_too():
     """A batch whose failures are time-outs is as known as one whose failures are fast: 3 x 5 %."""
     assert trips_for(Policy(), expected=0.05, spread=0.0, confidence=1.0).timeout == pytest.approx(0.15)
     assert trips_for(Policy(), expected=0.01, spread=0.0, confidence=1.0).timeout == 0.10
+
+
+def test_every_level_of_a_known_target_by_hand():
+    """8 % are normal, spread 1 %, full confidence; each level has another rule that wins.
+
+    retry 3 x 8 % = 24 %; open: the floor; time-outs 24 %; reset 24 %; its point 12 %; normal 24 %.
+    """
+    trips = trips_for(Policy(), expected=0.08, spread=0.01, confidence=1.0)
+    assert trips == pytest.approx((0.24, 0.6, 0.24, 0.24, 0.12, 0.24))
+
+
+def test_every_level_of_a_target_that_fails_half_of_its_calls():
+    """Retry stops at the ceiling of 95 %; its reset point lies half-way to normal: (0.95 + 0.5) / 2.
+
+    Opening adapts: 2 x 50 % meets the ceiling too; the others have none: 3 x 50 %. Normal never exceeds open.
+    """
+    policy = Policy(open_adaptive=True)
+    trips = trips_for(policy, expected=0.5, spread=0.0, confidence=1.0)
+    assert trips == pytest.approx((0.95, 0.95, 1.5, 1.5, 0.725, 0.95))
+    assert trips_for(Policy(), expected=0.5, spread=0.0, confidence=1.0).open == 0.6
+
+
+def test_an_adaptive_open_trip_knows_multiple_spread_and_youth():
+    """2 x 35 % = 70 %; 35 % + 3 x 15 % = 80 %; without history 2 x 2 x 20 % = 80 %."""
+    policy = Policy(open_adaptive=True)
+    assert trips_for(policy, expected=0.35, spread=0.0, confidence=1.0).open == pytest.approx(0.7)
+    assert trips_for(policy, expected=0.35, spread=0.15, confidence=1.0).open == pytest.approx(0.8)
+    assert trips_for(policy, expected=0.2, spread=0.0, confidence=0.0).open == pytest.approx(0.8)
+
+
+def test_bursts_widen_retries_but_no_mean():
+    """1 % + 3 x 50 %, up to 95 %, against normal = the larger of 3 % and 3 x 1 %."""
+    trips = trips_for(Policy(), expected=0.01, spread=0.5, confidence=1.0)
+    assert trips.retry == 0.95
+    assert trips.normal == pytest.approx(0.03)
+
+
+def test_a_young_mean_is_widened_too():
+    """Normal: 3 x 2 x 5 % without history."""
+    assert trips_for(Policy(), expected=0.05, spread=0.0, confidence=0.0).normal == pytest.approx(0.3)
+
+
+def test_fixed_levels_ignore_what_is_normal():
+    """The literal rules: 40 % normal raise neither retries nor time-outs nor the reset."""
+    policy = Policy(retry_adaptive=False)
+    trips = trips_for(policy, expected=0.4, spread=0.3, confidence=1.0)
+    assert (trips.retry, trips.timeout, trips.reset) == (0.03, 0.1, 0.15)
+    assert trips.reset_point == pytest.approx((0.03 + 0.4) / 2)
+
+
+def test_a_reset_rises_with_its_multiple_of_normal():
+    """3 x 10 % is over the floor of 15 %, 3 x 4 % is not."""
+    assert trips_for(Policy(), expected=0.1, spread=0.0, confidence=1.0).reset == pytest.approx(0.3)
+    assert trips_for(Policy(), expected=0.04, spread=0.0, confidence=1.0).reset == 0.15
