@@ -79,6 +79,7 @@ def http_fetch(base: str, *, token: str) -> Fetch:
     """
     if urllib.parse.urlsplit(base).scheme not in ("http", "https"):
         raise PortError(f"{base}: must begin with http:// or https://", backend=BACKEND, retryable=False)
+
     def fetch(path: str, parameters: Mapping[str, str]) -> bytes:
         data = urllib.parse.urlencode(parameters).encode()
         url = f"{base.rstrip('/')}{path}"
