@@ -64,6 +64,8 @@ def run(
 ) -> Round:
     """Run one round for some targets; without targets nothing happens.
 
+    Nor does anything, and all targets are to come again, while it is not known which policy holds.
+
     Args:
         runtime: The container's.
         targets: Whose; duplicates are dropped by the loop.
@@ -78,6 +80,9 @@ def run(
     telemetry.count("backend_errors", 0)
     if not targets:
         return Round(None, frozenset())
+    if not runtime.policy_known:
+        telemetry.error("no round: which policy is in force could not be read yet", targets=len(targets))
+        return Round(None, frozenset(targets))
     traces, number = runtime.traces, len(set(targets))
     with traces.round(trigger, targets=number, policy_hash=runtime.policies.hash) as trace:
         report = run_once(

@@ -49,6 +49,8 @@ class Runtime:
     run), so that the cache needs no look at the store before it is trusted.
     `bundled` is the policy of the settings, obeyed unless another one was applied
     (flyball_controller.policy_store); None: `policies` is not to be replaced.
+    `policy_known` says whether this container ever saw which one was: until then
+    there are no rounds, or a new container would undo an operator's "off".
     """
 
     settings: Settings
@@ -61,6 +63,7 @@ class Runtime:
     cache: dict[str, Remembered] = field(default_factory=dict)
     sole_writer: bool = False
     bundled: PolicySet | None = None
+    policy_known: bool = True
     traces: Traces = field(default_factory=Traces)
     checking: Callable[[str, float], Any] | None = None  # the probe function's clients, see Clients.checking
 
@@ -134,6 +137,7 @@ def build(
         telemetry=telemetry,
         maps=maps,
         bundled=policies,
+        policy_known=False,
         traces=make_traces(settings.traces, telemetry.error),
         checking=clients.checking,
     )
@@ -143,7 +147,8 @@ def with_policy_in_force(runtime: Runtime) -> Runtime:
     """Return the runtime with the policy that was applied last, if one was.
 
     A store that cannot be read, or a policy that cannot be obeyed, leaves the one
-    known before in force, and says so: no policy at all would be no protection.
+    known before in force, and says so: no policy at all would be no protection. A
+    container that knows of none yet stays without (`policy_known`): it holds everything.
     """
     bundled = runtime.bundled
     if bundled is None:
@@ -151,17 +156,18 @@ def with_policy_in_force(runtime: Runtime) -> Runtime:
     try:
         pointer = read_pointer(runtime.ports.checkpoints)
         if (pointer.hash or bundled.hash) == runtime.policies.hash:
-            return runtime
+            return runtime if runtime.policy_known else replace(runtime, policy_known=True)
         policies = read_policy(runtime.ports.checkpoints, pointer.hash) if pointer.hash else bundled
     except (PortError, PolicyError) as error:
         runtime.telemetry.count("policy_unreadable")
-        runtime.telemetry.error("policy unreadable", kept=runtime.policies.hash, detail=str(error)[:300])
+        kept = runtime.policies.hash if runtime.policy_known else None
+        runtime.telemetry.error("policy unreadable", kept=kept, detail=str(error)[:300])
         return runtime
     runtime.telemetry.info("policy in force", **pointer._asdict())
     publisher = runtime.ports.publisher
     if isinstance(publisher, AppConfigPublisher):
         publisher.limit(publish_limits(policies, runtime.settings))
-    return replace(runtime, policies=policies)
+    return replace(runtime, policies=policies, policy_known=True)
 
 
 def _publisher(

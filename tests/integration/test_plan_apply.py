@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from flyball.contract import RetryParams, TargetParams, encode_document
 from flyball_analytics.cli import cli
+from flyball_handlers.rounds import NotAcknowledgedError
 from integration.operator_world import World, operator_world
 
 BOTH = ("payments", "orders")
@@ -104,6 +105,26 @@ def test_a_policy_that_cannot_be_read_leaves_the_last_one_in_force(world):
     world.tick(1, calling=BOTH)
     assert world.runtime.policies.hash == before
     assert world.telemetry.totals["policy_unreadable"] > 0
+
+
+def test_a_cold_controller_that_cannot_see_which_policy_holds_decides_nothing(world):
+    """Its bundle would be a guess: what an operator had switched off would act again. Later it is read."""
+    plain = world.json("apply", plan(world, LESS))
+    key = {"key": {"S": f"#policy/{plain['policy_hash']}"}}
+    client = world.aws.client("dynamodb")
+    kept = client.get_item(TableName="flyball-state", Key=key)["Item"]
+    client.delete_item(TableName="flyball-state", Key=key)
+    world.controller("two-loop", *BOTH)
+    world.clock.advance(60.0)  # what was applied is deployed
+    before, decided = world.document(), world.telemetry.totals["decisions"]
+    with pytest.raises(NotAcknowledgedError, match="round incomplete for orders, payments"):
+        world.tick(6, failing=BOTH)
+    assert world.document() == before
+    assert world.telemetry.totals["decisions"] == decided
+    client.put_item(TableName="flyball-state", Item=kept)
+    world.tick(1, calling=BOTH)
+    assert world.runtime.policies.hash == plain["policy_hash"]
+    assert world.telemetry.totals["decisions"] > decided
 
 
 def test_a_plan_over_another_policy_is_refused(world):

@@ -37,7 +37,7 @@ def _own_policy_when_blind(runtime: Any) -> Any:
         read_pointer(runtime.ports.checkpoints)
     except PortError:
         runtime.telemetry.count("policy_unreadable")
-        return replace(runtime, policies=runtime.bundled)
+        return replace(runtime, policies=runtime.bundled, policy_known=True)
     return _REAL_IN_FORCE(runtime)
 
 
@@ -108,7 +108,7 @@ BUGS = (
     bug_of(
         "applied policy not obeyed",
         "A9 O3",
-        replaced(wiring, "with_policy_in_force", lambda runtime: runtime),
+        replaced(wiring, "with_policy_in_force", lambda runtime: replace(runtime, policy_known=True)),
     ),
     bug_of(
         "own policy while the store is down",

@@ -19,7 +19,7 @@ from flyball_controller.aws.tables import Pauses
 from flyball_controller.core.model import Observation, Reason
 from flyball_controller.loop import Ports, Remembered, RunReport, Trigger, run_once
 from flyball_controller.policy_set import PolicySet
-from flyball_controller.ports import Checkpoint, Conflict, Saved
+from flyball_controller.ports import Checkpoint, Conflict, PortError, Saved
 from flyball_controller.round_records import FAULT
 from flyball_handlers import wiring
 from flyball_handlers.origins import Origins
@@ -145,6 +145,7 @@ class Controller(Process):
             clock=self,
             telemetry=self._told,
             bundled=policies,
+            policy_known=False,
         )
         self.runtime = self._begun
 
@@ -165,6 +166,11 @@ class Controller(Process):
             self.older = self.checkpoints.older = self.next_older
             self.cache, self.runtime = {}, self._begun
         policies = self._obey()
+        if not self.runtime.policy_known:  # as rounds.run has it
+            self.judge.reached["cold and blind: no round"] += 1
+            return RunReport(
+                (), (("", PortError("policy unknown", backend="policy", retryable=True)),), 0, None
+            )
         return run_once(
             targets,
             ports=self.runtime.ports,
@@ -183,7 +189,8 @@ class Controller(Process):
         self.runtime = wiring.with_policy_in_force(self.runtime)
         unreadable = self._told.totals["policy_unreadable"] > misses
         policies = self.runtime.policies
-        books.see_obeyed(policies.hash, before=before, unreadable=unreadable, had=had)
+        if self.runtime.policy_known:
+            books.see_obeyed(policies.hash, before=before, unreadable=unreadable, had=had)
         self.actor = self.judge.actor = Actor(policies)
         return policies
 

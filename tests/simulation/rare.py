@@ -42,6 +42,7 @@ RARE = (
     "person: went back with the policy",
     "person: crashed",
     "policy unreadable",
+    "cold and blind: no round",
     "check late",
     "check wrong",
     "check forged",
