@@ -191,7 +191,8 @@ def check_circuit(item: Any) -> str:
     require(
         circuit.budget_ratio is None or 0.0 <= circuit.budget_ratio <= 3.0, "K10 the client clips", circuit
     )
-    require(item["state"] == {"S": circuit.state.name.lower()}, "K4 never another state", circuit.state)
+    said = item.get("state") if isinstance(item, dict) else None
+    require(said == {"S": circuit.state.name.lower()}, "K4 never another state", circuit.state)
     require(decode_circuit(encode_circuit(circuit)) == circuit, "read(write(x)) == x")
     return circuit.state.name
 
