@@ -18,6 +18,7 @@ Run: make mutants, or python tools/mutants.py [MODULE ...] [--ledger FILE] [--al
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import hashlib
 import importlib
@@ -48,6 +49,7 @@ TESTS = (
     "tests/unit/thresholds/test_laws_in_histories.py",
     "tests/unit/why/test_why.py",
     "tests/properties",
+    "--ignore=tests/unit/core/test_mutants_tool.py",
 )
 # Slower tests, and those that this much time is up for, are left to --all: a survivor
 # costs the time of every test that reaches it.
@@ -56,6 +58,8 @@ BUDGET_S = 8.0
 NEVER_FAILED = 0.1  # failures that a test starts with, so that quick ones go first at the start
 STUCK_S = 3.0  # and ten times what the test takes: an endless loop
 KILLED, SURVIVED, TIMED_OUT, UNTESTED = "killed", "survived", "timed out", "no test"
+ARGUED_EQUAL, NOT_RUN = "argued", "not run"
+COLUMNS = (KILLED, TIMED_OUT, ARGUED_EQUAL, SURVIVED, UNTESTED, NOT_RUN)
 
 
 class Mutant(NamedTuple):
@@ -63,6 +67,7 @@ class Mutant(NamedTuple):
 
     module: str
     function: str  # qualified name
+    before: str  # source of the function
     source: str  # of the changed function
     change: str  # lines taken out and put in
     digest: str
@@ -102,7 +107,7 @@ def mutants_of(module: str) -> Iterator[Mutant]:
         )
         name = owners.get(id(function), "") + function.name.value
         digest = hashlib.sha256(f"{module}\n{name}\n{before}\n{after}".encode()).hexdigest()[:16]
-        yield Mutant(module, name, after, change, digest)
+        yield Mutant(module, name, before, after, change, digest)
 
 
 def _source(tree: Any, function: Any) -> str:
@@ -123,7 +128,7 @@ def put_in(mutant: Mutant, function: FunctionType) -> None:
     """Replace the code of the function in place: whoever imported it runs the change."""
     scope = dict(function.__globals__)
     exec(compile(f"from __future__ import annotations\n{mutant.source}", "<mutant>", "exec"), scope)  # noqa: S102 - it is what a mutant is
-    changed = scope[function.__name__]
+    changed: Any = scope[function.__name__]
     changed = changed.fget if isinstance(changed, property) else changed
     function.__code__ = changed.__code__
     function.__defaults__ = changed.__defaults__
@@ -194,7 +199,7 @@ class Runner:
         function = original(mutant)
         reaches = self._ordered(mutant, by_code) if function else []
         line: dict[str, object] = mutant._asdict() | {"verdict": UNTESTED, "tests": len(reaches)}
-        del line["source"]
+        del line["before"], line["source"]
         if function is None or not reaches:
             return line
         began_s = time.monotonic()
@@ -257,6 +262,64 @@ def run(item: pytest.Item) -> None:
     runtestprotocol(item, log=True, nextitem=None)
 
 
+def why_equal(before: str, after: str) -> str | None:
+    """Return why no test can tell two forms of a function apart; None if no rule proves it.
+
+    The rules are about ties: of two equal numbers it does not matter which is taken. That
+    holds in the core, which has no effects, mixes no numbers of different types, and
+    never looks at the sign of a zero.
+    """
+    changes = list(_changes(ast.parse(before), ast.parse(after), ()))
+    if not changes:
+        return "the same program, written otherwise"
+    if len(changes) > 1:
+        return None
+    old, new, above = changes[0]
+    strictness = {type(old), type(new)} in ({ast.Gt, ast.GtE}, {ast.Lt, ast.LtE})
+    if not strictness or len(above) < 2 or not isinstance(above[-1], ast.Compare) or len(above[-1].ops) > 1:
+        return None
+    left, right = ast.unparse(above[-1].left), ast.unparse(above[-1].comparators[0])
+    parent: ast.AST = above[-2]
+    test: ast.AST = above[-1]
+    if isinstance(parent, ast.IfExp) and parent.test is test:
+        sides = {ast.unparse(parent.body), ast.unparse(parent.orelse)}
+        if sides == {left, right}:
+            return "a tie: either side gives the same value"
+        if (
+            left.isidentifier()
+            and right.isidentifier()
+            and sides == {f"{left} - {right}", f"{right} - {left}"}
+        ):
+            return "a tie: the difference is 0 either way"
+    if isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
+        parent, test = above[-3], parent
+    if isinstance(parent, ast.If) and parent.test is test and not parent.orelse and len(parent.body) == 1:
+        put = parent.body[0]
+        sides = {ast.unparse(one) for one in ast.iter_child_nodes(put)}
+        if isinstance(put, ast.Assign) and len(put.targets) == 1 and sides == {left, right}:
+            return "a tie: a value is replaced by its equal"
+    return None
+
+
+def _changes(
+    old: ast.AST, new: ast.AST, above: tuple[ast.AST, ...]
+) -> Iterator[tuple[ast.AST, ast.AST, tuple[ast.AST, ...]]]:
+    """Yield the smallest pairs of nodes that differ, and what stands above the old one, outermost first."""
+    if ast.dump(old) == ast.dump(new):
+        return
+    olds, news = list(ast.iter_child_nodes(old)), list(ast.iter_child_nodes(new))
+    if type(old) is type(new) and len(olds) == len(news) > 0:
+        inside = [
+            change
+            for one, other in zip(olds, news, strict=True)
+            for change in _changes(one, other, (*above, old))
+        ]
+        if inside:
+            yield from inside
+            return
+    yield old, new, above
+
+
 def read(ledger: Path) -> dict[str, dict[str, Any]]:
     """Return the newest verdict of each mutant by its digest."""
     if not ledger.exists():
@@ -265,27 +328,38 @@ def read(ledger: Path) -> dict[str, dict[str, Any]]:
     return {line["digest"]: line for line in lines}
 
 
+def arguments() -> dict[str, str]:
+    """Return why nothing can tell some mutants from the original, by digest."""
+    return dict(json.loads(ARGUED.read_text("utf-8")))
+
+
 def report(mutants: Sequence[Mutant], verdicts: dict[str, dict[str, Any]]) -> int:
-    """Print the table and the survivors without an argument; return how many those are."""
-    argued: dict[str, str] = json.loads(ARGUED.read_text("utf-8")) if ARGUED.exists() else {}
+    """Print table, reasons and survivors without an argument; return how many of those there are.
+
+    An argument for a mutant that a test has killed is wrong, and counts as one.
+    """
+    argued = arguments()
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: Counter[str] = Counter()
     open_ones = []
     for one in mutants:
-        verdict = verdicts.get(one.digest, {}).get("verdict", "not run")
-        if verdict in (SURVIVED, UNTESTED):
-            verdict = "argued" if one.digest in argued else verdict
+        verdict = verdicts.get(one.digest, {}).get("verdict", NOT_RUN)
+        why = argued.get(one.digest) or why_equal(one.before, one.source)
+        if why and verdict not in (KILLED, TIMED_OUT):
+            verdict = ARGUED_EQUAL
+            reasons[why] += 1
         counts[one.module][verdict] += 1
-        if verdict in (SURVIVED, UNTESTED):
-            open_ones.append(one)
-    names = (KILLED, TIMED_OUT, "argued", SURVIVED, UNTESTED, "not run")
-    print("| module | mutants | " + " | ".join(names) + " |\n|-" + "|-" * (len(names) + 1) + "|")
-    total: Counter[str] = Counter()
-    for module, found in counts.items():
-        total += found
-        print(f"| `{module}` | {found.total()} | " + " | ".join(str(found[name]) for name in names) + " |")
-    print(f"| all | {total.total()} | " + " | ".join(str(total[name]) for name in names) + " |")
-    for one in open_ones:
-        print(f"\n{one.digest} {one.module}.{one.function}\n{one.change}")
+        if verdict in (SURVIVED, UNTESTED) or (why and verdict in (KILLED, TIMED_OUT)):
+            open_ones.append((f"argued, but killed: {why}" if why else verdict, one))
+    print("| module | mutants | " + " | ".join(COLUMNS) + " |\n|-" + "|-" * (len(COLUMNS) + 1) + "|")
+    for module, found in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
+        row = " | ".join(str(found[name]) for name in COLUMNS)
+        print(f"| `{module}` | {found.total()} | {row} |")
+    print("\n| why nothing can tell | mutants |\n|-|-|")
+    for why, count in reasons.most_common():
+        print(f"| {why} | {count} |")
+    for verdict, one in open_ones:
+        print(f"\n{one.digest} {one.module}.{one.function}: {verdict}\n{one.change}")
     return len(open_ones)
 
 
@@ -294,9 +368,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("modules", nargs="*", help="of the core; default: all")
     parser.add_argument("--ledger", type=Path, default=ROOT / "dist" / "mutants.jsonl")
-    parser.add_argument("--all", action="store_true", help="slow tests too; runs survivors again")
+    parser.add_argument(
+        "--all", action="store_true", help="slow tests too; runs survivors again, and the argued"
+    )
     parser.add_argument("--again", action="store_true", help="run survivors again")
-    parser.add_argument("--tests", action="append", help="only these test files")
+    parser.add_argument(
+        "--tests", action="append", help="only these test files; a survivor is then theirs alone"
+    )
     parser.add_argument("--report", action="store_true", help="print the table and the survivors")
     given = parser.parse_args()
     os.chdir(ROOT)  # where the settings of mutmut are
@@ -307,6 +385,9 @@ def main() -> int:
         return 1 if report(mutants, verdicts) else 0
     settled = {KILLED, TIMED_OUT} if given.all or given.again else {KILLED, TIMED_OUT, SURVIVED, UNTESTED}
     todo = [one for one in mutants if verdicts.get(one.digest, {}).get("verdict") not in settled]
+    if not given.all:
+        argued = arguments()
+        todo = [one for one in todo if one.digest not in argued and not why_equal(one.before, one.source)]
     given.ledger.parent.mkdir(parents=True, exist_ok=True)
     runner = Runner(todo, given.ledger, everything=given.all)
     os.environ["FLYBALL_HYPOTHESIS"] = "mutants"

@@ -73,6 +73,13 @@ def test_unsettled_or_unmeasured_windows_are_no_proof():
     assert not retries_useless(generous, moment(counted(40, fast=20, failed=-1)), DEAR, 0.5)
 
 
+def test_retries_that_were_not_made_leave_the_question_open():
+    """20 of 40 failed, four attempts: 31.5 of 35 retries are enough to judge by."""
+    generous = law(budget_ratio=3.0)
+    assert not retries_useless(generous, moment(counted(40, fast=20, failed=40, attempts=71)), DEAR, 0.5)
+    assert retries_useless(generous, moment(counted(40, fast=20, failed=40, attempts=72)), DEAR, 0.5)
+
+
 @pytest.mark.parametrize(
     ("attempts", "retried"),
     [(0, True), (1, False), (48, False), (49, True), (50, True)],

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball_controller.core.evidence import RING_LENGTH_MAX, Window, pool_windows, push_window, wilson_bounds
+from flyball_controller.core.evidence import (
+    RING_LENGTH_MAX,
+    Pool,
+    Window,
+    pool_windows,
+    push_window,
+    wilson_bounds,
+)
 
 
 def _window(start: int, requests: int, failures: int = 0, *, request_failures: int = 0) -> Window:
@@ -80,3 +87,67 @@ def test_the_ring_forgets_what_can_never_be_pooled_again():
         ring = push_window(ring, _window(i, 1), keep_requests=40, span_s_max=900.0)
     assert len(ring) == RING_LENGTH_MAX
     assert ring[-1].start_s == 60.0 * 49
+
+
+def _full(start: int, scale: int = 1) -> Window:
+    counts = (scale * n for n in (100, 1, 2, 3, 110, 4, 5))
+    return Window(60.0 * start, 60.0, *counts)
+
+
+def test_every_count_is_summed_by_itself():
+    """Two windows of seven numbers."""
+    pool = pool_windows((_full(0), _full(1, 10)), enough=1_100, since_s=-1.0, span_s_max=900.0)
+    assert pool == Pool(120.0, 1_100, 11, 22, 33, 1_210, 44, 55)
+    assert (pool.failures, _full(0).failures) == (66, 6)
+
+
+def test_an_unmeasured_window_hides_the_sum_wherever_it_stands():
+    """Newest, in the middle, oldest; none of it comes back with a measured one."""
+    for at in range(3):
+        ring = tuple(_full(i)._replace(request_failures=-1 if i == at else 4) for i in range(3))
+        pool = pool_windows(ring, enough=300, since_s=-1.0, span_s_max=900.0)
+        assert (pool.requests, pool.request_failures) == (300, -1)
+    zeros = tuple(_full(i)._replace(request_failures=0) for i in range(3))
+    assert pool_windows(zeros, enough=300, since_s=-1.0, span_s_max=900.0).request_failures == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "pooled"),
+    [
+        ({"enough": 200}, 2),  # two hold 200
+        ({"enough": 201}, 3),
+        ({"since_s": 120.0}, 2),  # the window that began with the change shows it whole
+        ({"since_s": 121.0}, 1),
+        ({"span_s_max": 180.0}, 3),
+        ({"span_s_max": 179.0}, 2),
+    ],
+)
+def test_a_pool_ends_where_it_has_enough_or_may_not_go(change, pooled):
+    """Of four windows of a minute and a hundred requests each."""
+    limits = {"enough": 1_000, "since_s": -1.0, "span_s_max": 900.0, **change}
+    ring = tuple(_full(i) for i in range(4))
+    assert pool_windows(ring, **limits).requests == 100 * pooled
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"keep_requests": 300}, 3),
+        ({"keep_requests": 301}, 4),
+        ({"keep_requests": 100}, 1),
+        ({"span_s_max": 180.0}, 3),
+        ({"span_s_max": 179.0}, 2),
+        ({"span_s_max": 30.0}, 1),  # the newest is always kept
+    ],
+)
+def test_a_ring_keeps_what_can_still_be_pooled_in_order(change, kept):
+    """The newest last."""
+    limits = {"keep_requests": 1_000, "span_s_max": 900.0, **change}
+    ring = push_window(tuple(_full(i) for i in range(4)), _full(4), **limits)
+    assert ring == tuple(_full(i) for i in range(5 - kept, 5))
+
+
+def test_a_ring_never_holds_more_than_its_length():
+    """Fifteen, of which the fifteenth is the sixteenth newest no more."""
+    ring = push_window(tuple(_full(i) for i in range(15)), _full(15), keep_requests=10**6, span_s_max=1e6)
+    assert [window.start_s for window in ring] == [60.0 * i for i in range(1, 16)]

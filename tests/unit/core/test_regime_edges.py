@@ -76,10 +76,10 @@ def test_the_wider_pool_says_clean_whatever_the_pool_to_act_on_says():
     assert judged(pool(), clean=pool(64, fast=20)) == fine(Reason.BETWEEN_TRIP_AND_RESET, 0.0, 0.25)
 
 
-def test_clean_is_under_the_reset_point_and_not_at_it():
-    """7 of 64 is under an eighth, 8 is an eighth."""
-    assert judged(pool(fast=7)) == fine(Reason.ERROR_RATE_UNDER_RESET, 7 / 64, 0.125, clean=True)
-    assert judged(pool(fast=8)) == fine(Reason.BETWEEN_TRIP_AND_RESET, 0.125, 0.25)
+def test_clean_is_up_to_the_reset_point_and_not_over_it():
+    """8 of 64 is an eighth: rounding must not turn an exact tie; 9 are over it."""
+    assert judged(pool(fast=8)) == fine(Reason.ERROR_RATE_UNDER_RESET, 0.125, 0.125, clean=True)
+    assert judged(pool(fast=9)) == fine(Reason.BETWEEN_TRIP_AND_RESET, 9 / 64, 0.25)
 
 
 def test_a_long_pool_under_half_the_trip_is_clean_without_a_bound():
@@ -92,7 +92,7 @@ def test_a_long_pool_under_half_the_trip_is_clean_without_a_bound():
 
 @pytest.mark.parametrize("kind", ["fast", "timeouts"])
 def test_bursts_widen_the_bound_of_either_kind(kind):
-    """40 of 400, z = 2: lower bound 0.074 alone, 0.055 if counts vary four times as much; the trip is 0.06."""
+    """40 of 400, z = 2: the lower bound is 0.074, at four times the variance 0.055; the trip 0.06."""
     trips = Trips(0.06, 0.9, 0.06, 0.0, 0.0, 0.03)
     policy = Policy(z_act=2.0)
     counts = pool(400, **{kind: 40})
@@ -219,7 +219,7 @@ def test_nearly_all_fail_at_nine_of_ten_and_over_the_open_trip():
 
 
 def test_death_needs_half_of_the_failures_to_be_fast():
-    """All 16 fail; with 8 time-outs the half is fast, with 9 it is not, and time-outs have a high trip here."""
+    """All 16 fail; with 8 time-outs the half is fast, with 9 it is not (and their own trip is high here)."""
     trips = TRIPS._replace(timeout=0.9)
     assert judged(pool(16, timeouts=8, fast=8), trips=trips).regime is Regime.DEAD
     assert judged(pool(16, timeouts=9, fast=7), trips=trips).regime is Regime.BROKEN
