@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -20,6 +21,29 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(os.environ.get("FLYBALL_HYPOTHESIS") or ("ci" if os.environ.get("CI") else "default"))
+
+
+# Whole systems run for long: tracing doubles their time, and each part is covered by tests of its own.
+UNTRACED = (
+    "chaos/test_experiments.py",
+    "chaos/test_rows_can_fail.py",
+    "chaos/test_stability_",
+    "docs/",
+    "fuzz/",
+    "model/",
+    "simulation/",
+    "unit/core/test_recorded_",
+    "unit/soak/",
+    "unit/thresholds/test_laws_in_histories.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests of whole systems out of the measurement of coverage."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(autouse=True)
