@@ -33,6 +33,10 @@ UNTRACED = (
     "model/",
     "simulation/",
     "unit/core/test_recorded_",
+    "properties/test_core_laws.py",
+    "unit/client/test_client_machine.py",
+    "unit/notebooks/",
+    "unit/scenarios/test_shipped_scenarios.py",
     "unit/soak/",
     "unit/thresholds/test_laws_in_histories.py",
 )

@@ -33,6 +33,9 @@ class ErrorCode(StrEnum):
     MOMENT = "moment"
     SCENARIO = "scenario"
     MISSING_PACKAGE = "missing-package"
+    STALE = "stale"
+    TOO_DEAR = "too-dear"
+    TOO_LARGE = "too-large"
     INCONCLUSIVE = "inconclusive"
     BACKEND = "backend"
     DEFECT = "defect"
@@ -121,6 +124,18 @@ ABOUT: dict[ErrorCode, About] = {
     ErrorCode.MISSING_PACKAGE: About(
         "An optional Python package is not installed.",
         "pip install 'flyball[EXTRA]', with the extra that is named.",
+    ),
+    ErrorCode.STALE: About(
+        "What is in force is no longer what this was planned against, or what a person edited would be lost.",
+        "Plan again and read what it shows; the message names what would be undone.",
+    ),
+    ErrorCode.TOO_DEAR: About(
+        "The requests would cost more than the limit that was given; nothing was asked for.",
+        "Read fewer targets or days, or a longer period; or raise --max-cost.",
+    ),
+    ErrorCode.TOO_LARGE: About(
+        "The document would be larger than clients accept.",
+        "Spread the targets over several profiles (docs/how-to/scale.md).",
     ),
     ErrorCode.INCONCLUSIVE: About(
         "There is too little history or traffic to answer; no answer is better than a guess.",

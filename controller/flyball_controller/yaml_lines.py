@@ -63,7 +63,11 @@ def construct(node: Any) -> Any:
         return None
     _refuse_long(node)
     try:
-        plain = yaml.SafeLoader("").construct_document(node)
+        loader = yaml.SafeLoader("")
+        # As PyYAML ships it: other libraries add tags of their own to the class, for the whole process.
+        shipped = yaml.constructor.SafeConstructor.yaml_constructors
+        vars(loader).update(yaml_constructors=shipped, yaml_multi_constructors={})
+        plain = loader.construct_document(node)
     except (LookupError, AttributeError, TypeError, ArithmeticError) as error:
         # PyYAML trusts a tag that is written out: the constructors fail each in their own way.
         reason = f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from flyball.records import is_target_name
@@ -79,6 +80,17 @@ def test_a_yaml_tag_that_its_value_does_not_fit_is_told(reader: str, value: byte
     read, refusal = READERS[reader]
     with pytest.raises(refusal, match=r"is not YAML|must be|unknown key|did you mean"):
         read(b"version: " + value)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_tags_that_another_library_taught_pyyaml_mean_nothing_here(
+    reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SAM translator adds "!" to the class that all share: files then read otherwise in such a process."""
+    read, refusal = READERS[reader]
+    monkeypatch.setattr(yaml.SafeLoader, "yaml_multi_constructors", {"!": lambda *taught: 1})
+    with pytest.raises(refusal, match=r"is not YAML|must be|unknown key|did you mean"):
+        read(b"version: !x y")
 
 
 @pytest.mark.parametrize("field", ["mode", "law", "promise"])

@@ -26,7 +26,7 @@ class RefusedError(FlyballError):
     """What was asked for would undo something that the person did not see."""
 
     exit_code = ExitCode.CHECK_FAILED
-    usual = ErrorCode.INVALID
+    usual = ErrorCode.STALE
 
 
 class Done(NamedTuple):

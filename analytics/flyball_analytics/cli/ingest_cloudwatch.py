@@ -18,6 +18,7 @@ from flyball_analytics.cli.ingest_common import SCHEMA, add_gaps, common, needs_
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.clock import SystemClock
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 
@@ -35,6 +36,7 @@ class TooDearError(FlyballError):
     """The estimate is above what the user allows."""
 
     exit_code = ExitCode.CHECK_FAILED
+    usual = ErrorCode.TOO_DEAR
 
 
 class Options(NamedTuple):

@@ -17,7 +17,7 @@ class TooLargeError(FlyballError):
     """A document that no client would accept."""
 
     exit_code = ExitCode.CHECK_FAILED
-    usual = ErrorCode.INVALID
+    usual = ErrorCode.TOO_LARGE
 
 
 def check_room(room: Room, *, where: str) -> None:
