@@ -86,7 +86,7 @@ def test_a_yaml_tag_that_its_value_does_not_fit_is_told(reader: str, value: byte
 def test_tags_that_another_library_taught_pyyaml_mean_nothing_here(
     reader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SAM translator adds "!" to the class that all share: files then read otherwise in such a process."""
+    """The SAM translator adds "!" to the class that all share; files were read otherwise in its process."""
     read, refusal = READERS[reader]
     monkeypatch.setattr(yaml.SafeLoader, "yaml_multi_constructors", {"!": lambda *taught: 1})
     with pytest.raises(refusal, match=r"is not YAML|must be|unknown key|did you mean"):
