@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 # Time limits on examples fail on a busy machine and say nothing about the code.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # CI must be green or red for the code, not for the draw; new examples are searched for at every desk.
-settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True)
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, max_examples=60)
 # tools/mutants.py asks only whether a test fails, five thousand times.
 settings.register_profile(
     "mutants",
@@ -34,8 +34,12 @@ UNTRACED = (
     "simulation/",
     "unit/core/test_recorded_",
     "properties/test_core_laws.py",
+    "unit/client/test_circuit_store.py",
     "unit/client/test_client_machine.py",
+    "unit/fastreplay/test_fastreplay_compiled.py",
     "unit/notebooks/",
+    "unit/plant/test_plant_world.py",
+    "unit/probes/test_probed.py",
     "unit/scenarios/test_shipped_scenarios.py",
     "unit/soak/",
     "unit/thresholds/test_laws_in_histories.py",
