@@ -93,12 +93,13 @@ class Books:
             self._book()
             window, other = self._window, self._throttle_window
             window.advance(now_s)
-            self._book_at_s = window.until_s
+            until_s = window.until_s
             if other is not window:
                 other.advance(now_s)
-                self._book_at_s = min(window.until_s, other.until_s)
+                until_s = min(until_s, other.until_s)
             self._keep_latency = self._counters.latencies_ms.append
             self._warm = True
+            self._book_at_s = until_s  # last: from here on other threads count without asking
 
     def _book(self) -> None:
         """Put into the books what is not there yet."""

@@ -226,6 +226,31 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+class Overtaken(Target):
+    """Another thread counts in the moment in which the first one has said until when nobody need ask."""
+
+    @property
+    def _book_at_s(self) -> float:
+        return self.until_s
+
+    @_book_at_s.setter
+    def _book_at_s(self, value: float) -> None:
+        self.until_s = value
+        if value > 0.0 and not self.overtaken:
+            self.overtaken = True
+            self.note_success(0.0, 1.0)
+
+    overtaken = False
+
+
+def test_a_thread_that_overtakes_the_first_call_finds_everything_ready():
+    """It failed with AttributeError, in the function of a user: the way to count was set up last."""
+    target = Overtaken("t")
+    target.note_success(0.0, 1.0)
+    assert target.overtaken
+    assert target.counters.requests == 2
+
+
 @pytest.mark.usefixtures("restless")
 def test_threads_that_book_while_others_count_never_count_twice():
     """More than was made must never show: a budget would be earned twice, an outage hidden."""
