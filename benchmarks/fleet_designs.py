@@ -62,17 +62,20 @@ class FlyballFleet:
     ) -> None:
         self.world = world
         self.failure = Outcome.TIMEOUT if world.scenario.timeouts else Outcome.ERROR_FAST
-        self.runtimes = [
-            Runtime(
-                function="checkout",
-                documents=documents,
-                circuits=published,
-                clock=world,
-                write=lambda line: None,
-            )
-            for _ in range(world.scenario.environments)
-        ]
+        self._sources = documents, published
+        self.runtimes = [self.new_runtime() for _ in range(world.scenario.environments)]
         self.targets = [runtime.target(TARGET) for runtime in self.runtimes]
+
+    def new_runtime(self) -> Runtime:
+        """Return what an environment begins with."""
+        documents, circuits = self._sources
+        return Runtime(
+            function="checkout",
+            documents=documents,
+            circuits=circuits,
+            clock=self.world,
+            write=lambda line: None,
+        )
 
     def offer(self, environment: int, arrival: Arrival) -> None:
         """Begin the call as the guard would."""

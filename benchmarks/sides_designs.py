@@ -39,7 +39,6 @@ from fleet_designs import (
     learned_state,
 )
 from fleet_world import TARGET, Arrival
-from flyball.environment import Runtime
 from flyball.errors import SourceError
 from flyball.outcome import Rejected, RejectReason
 from flyball.records import Circuit
@@ -69,7 +68,6 @@ class FlyballSide(FlyballFleet):
         documents: StaticDocuments | None = None,
     ) -> None:
         self.sides = world
-        self._published, self._documents = published, documents
         FlyballFleet.__init__(
             self, world, published, documents
         )  # not super: ControlledSide has its own beginning
@@ -87,14 +85,7 @@ class FlyballSide(FlyballFleet):
     def renew(self, index: int) -> None:
         """Start an environment afresh; what the old one had counted was flushed when it ended."""
         kept = self.targets[index].counters
-        runtime = Runtime(
-            function="checkout",
-            documents=self._documents,
-            circuits=self._published,
-            clock=self.world,
-            write=lambda line: None,
-        )
-        self.runtimes[index] = runtime
+        self.runtimes[index] = runtime = self.new_runtime()
         self.targets[index] = runtime.target(TARGET)
         self.targets[index].counters = kept
 

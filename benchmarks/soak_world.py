@@ -45,6 +45,7 @@ from flyball_handlers.origins import Origins
 from flyball_handlers.telemetry import Telemetry
 from flyball_local.cloudwatch.events import STATE_CHANGE
 from flyball_local.delivery import DeliveryFaults, Outcome
+from flyball_local.demo.cloud import failures_alarm
 from flyball_local.dynamodb import TableNames, create_tables
 from flyball_local.embedded import START_S, EmbeddedAws
 from flyball_local.eventbus import Target
@@ -56,7 +57,6 @@ REGION, ACCOUNT = "eu-west-1", "123456789012"
 INSTALLATION_TARGETS = 167  # six of them hold a thousand
 METRIC_LAG_S, EVALUATE_AT_S, TICK_AT_S, FLUSH_AT_S, MINUTE_S = 15.0, 25.0, 45.0, 2.0, 60.0
 KEEP_METRICS_MIN = 30  # a container that starts cold reads at most 15 minutes back
-ALARM_THRESHOLD_RATIO = 0.1
 UNKINDNESS = DeliveryFaults(duplicate_ratio=0.03, reorder_ratio=0.03, reorder_s=20.0)
 QUICK = Config(parameter_validation=False)  # as the demo: botocore's own checks are not what is measured
 JOURNAL_ROLE = "journal"
@@ -258,19 +258,7 @@ class SoakWorld:
     def _put_alarms(self, installation: Installation) -> None:
         client = self.client("cloudwatch")
         for target in installation.targets:
-            client.put_metric_alarm(
-                AlarmName=f"flyball/{target}/failures",
-                Metrics=[
-                    _sum_of("failures", "first_attempt_failures", target),
-                    _sum_of("requests", "requests", target),
-                    {"Id": "ratio", "Expression": "failures / requests", "ReturnData": True},
-                ],
-                ComparisonOperator="GreaterThanThreshold",
-                Threshold=ALARM_THRESHOLD_RATIO,
-                EvaluationPeriods=1,
-                DatapointsToAlarm=1,
-                TreatMissingData="notBreaching",
-            )
+            client.put_metric_alarm(**failures_alarm(target))
 
     # --- a minute ------------------------------------------------------------------------------
 
@@ -351,19 +339,3 @@ class SoakWorld:
 def forget_tracked_items() -> None:
     """Empty moto's list of every item ever made, which the emulator itself empties only now and then."""
     cast(Any, Item).instances_tracked.clear()
-
-
-def _sum_of(identifier: str, metric: str, target: str) -> dict[str, Any]:
-    return {
-        "Id": identifier,
-        "ReturnData": False,
-        "MetricStat": {
-            "Metric": {
-                "Namespace": "flyball",
-                "MetricName": metric,
-                "Dimensions": [{"Name": "target", "Value": target}],
-            },
-            "Period": 60,
-            "Stat": "Sum",
-        },
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Numbers = dict[str, float | None]  # None: it did not happen
 
@@ -30,6 +30,18 @@ def show(title: str, rows: Sequence[tuple[str, str]], before: Numbers, after: Nu
 def emit(form: str, text: str, result: Mapping[str, object]) -> None:
     """Write the result to stdout, in the form that was asked for."""
     sys.stdout.write(json.dumps(result, indent=1) + "\n" if form == "json" else text + "\n")
+
+
+def side_by_side(
+    about: str, title: str, rows: Sequence[tuple[str, str]], live: Callable[..., tuple[Numbers, list[str]]]
+) -> None:
+    """Run an example as it was and with flyball, and write both side by side with what was decided."""
+    options = arguments(about)
+    before, _ = live(seed=options.seed, with_flyball=False)
+    after, decisions = live(seed=options.seed, with_flyball=True)
+    told = ["", "What the controller did:", *(f"  {line}" for line in decisions)]
+    text = "\n".join([show(title, rows, before, after), *told])
+    emit(options.format, text, {"schema": 1, "before": before, "after": after, "decisions": decisions})
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from examples.dependency import BadGatewayError, Dependency
 from examples.queues import QueueClient
 from examples.scene import Answer, Scene
-from examples.table import Numbers, arguments, emit, percentile, show
+from examples.table import Numbers, percentile, side_by_side
 
 MINUTE_S = 60.0
 ORDERS_PER_S = 4.0
@@ -115,19 +115,12 @@ def _well_after_min(answers: list[tuple[float, Answer]]) -> float | None:
 
 def main() -> None:
     """Run both and show them side by side."""
-    options = arguments("An API behind Lambda whose payment provider loses most of its servers.")
-    before, _ = live(seed=options.seed, with_flyball=False)
-    after, decisions = live(seed=options.seed, with_flyball=True)
-    title = "Payment provider: two thirds of its servers away from 3:00 to 7:00, 12 minutes in all"
-    text = "\n".join(
-        [
-            show(title, ROWS, before, after),
-            "",
-            "What the controller did:",
-            *(f"  {line}" for line in decisions),
-        ]
+    side_by_side(
+        "An API behind Lambda whose payment provider loses most of its servers.",
+        "Payment provider: two thirds of its servers away from 3:00 to 7:00, 12 minutes in all",
+        ROWS,
+        live,
     )
-    emit(options.format, text, {"schema": 1, "before": before, "after": after, "decisions": decisions})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from examples.dependency import BadGatewayError, Dependency
 from examples.scene import Scene
 from examples.steps.machine import Ended, Machine
-from examples.table import Numbers, arguments, emit, percentile, show
+from examples.table import Numbers, percentile, side_by_side
 
 MINUTE_S = 60.0
 ORDERS_PER_S = 1.0
@@ -103,19 +103,12 @@ def live(*, seed: int, with_flyball: bool) -> tuple[Numbers, list[str]]:
 
 def main() -> None:
     """Run both and show them side by side."""
-    options = arguments("A Step Functions flow whose payment provider is away for five minutes.")
-    before, _ = live(seed=options.seed, with_flyball=False)
-    after, decisions = live(seed=options.seed, with_flyball=True)
-    title = "Payment provider: refuses every connection from 3:00 to 8:00"
-    text = "\n".join(
-        [
-            show(title, ROWS, before, after),
-            "",
-            "What the controller did:",
-            *(f"  {line}" for line in decisions),
-        ]
+    side_by_side(
+        "A Step Functions flow whose payment provider is away for five minutes.",
+        "Payment provider: refuses every connection from 3:00 to 8:00",
+        ROWS,
+        live,
     )
-    emit(options.format, text, {"schema": 1, "before": before, "after": after, "decisions": decisions})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from examples.dependency import BadGatewayError, Dependency
 from examples.queues import QueueClient, poll
 from examples.scene import Function, Scene, SceneClock
-from examples.table import Numbers, arguments, emit, show
+from examples.table import Numbers, side_by_side
 from flyball.aws import DynamoCircuits
 from flyball_analytics.letterboxes import Queue as Letterbox
 from flyball_analytics.redrive import Gate, Pace, Plan, redrive
@@ -134,19 +134,12 @@ def _redrive(scene: Scene, client: QueueClient, again: Function) -> list[str]:
 
 def main() -> None:
     """Run both and show them side by side."""
-    options = arguments("An SQS worker whose carrier is away for six minutes.")
-    before, _ = live(seed=options.seed, with_flyball=False)
-    after, decisions = live(seed=options.seed, with_flyball=True)
-    title = "Carrier: refuses every connection from 3:00 to 9:00; every hundredth order is bad"
-    text = "\n".join(
-        [
-            show(title, ROWS, before, after),
-            "",
-            "What the controller did:",
-            *(f"  {line}" for line in decisions),
-        ]
+    side_by_side(
+        "An SQS worker whose carrier is away for six minutes.",
+        "Carrier: refuses every connection from 3:00 to 9:00; every hundredth order is bad",
+        ROWS,
+        live,
     )
-    emit(options.format, text, {"schema": 1, "before": before, "after": after, "decisions": decisions})
 
 
 if __name__ == "__main__":

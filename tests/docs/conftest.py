@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tool_modules import tool_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,13 +21,4 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def docs_reference() -> ModuleType:
     """tools/docs_reference.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("docs_reference", ROOT / "tools" / "docs_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
+    return tool_module("docs_reference")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from types import ModuleType
 from xml.etree import ElementTree as Xml
 
 import pytest
+
+from tool_modules import tool_module
 
 BYTES_MAX = 100_000
 
@@ -15,10 +16,7 @@ BYTES_MAX = 100_000
 @pytest.fixture(scope="module")
 def tool(root) -> ModuleType:
     """tools/readme_picture.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("readme_picture", root / "tools" / "readme_picture.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("readme_picture")
 
 
 def test_the_picture_is_small_and_needs_nothing_else(tool):

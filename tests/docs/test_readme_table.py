@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import pytest
 
 from flyball_local.demo.scenario import scenario
+from tool_modules import tool_module
 
 
 @pytest.fixture(scope="module")
 def tool(root) -> ModuleType:
     """tools/readme_table.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("readme_table", root / "tools" / "readme_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("readme_table")
 
 
 def incident(service="payments-api", *, lost=(10, 2_000), back=(50.0, None)):

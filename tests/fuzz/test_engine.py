@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,7 @@ from fuzz.doors import _seeds, all_doors, learned
 from fuzz.engine import Door, require, run_batch
 from fuzz.mutate import mutate_bytes, one_of
 from fuzz.shrink import shrink
-
-ROOT = Path(__file__).resolve().parents[2]
+from tool_modules import tool_module
 
 
 def test_a_batch_is_the_same_inputs_again() -> None:
@@ -65,12 +63,7 @@ def test_an_input_that_fails_no_more_is_kept_whole() -> None:
 @pytest.fixture
 def tool() -> ModuleType:
     """Return tools/fuzz.py."""
-    spec = importlib.util.spec_from_file_location("fuzz_tool", ROOT / "tools" / "fuzz.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("fuzz")
 
 
 def test_a_run_goes_on_where_its_ledger_ends(tool: ModuleType, tmp_path: Path, capsys) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import re
 import tomllib
@@ -14,6 +13,8 @@ from types import ModuleType
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+
+from tool_modules import tool_module
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_LAMBDA = ("client", "controller", "handlers")
@@ -112,12 +113,7 @@ def test_only_one_place_writes_csv_and_its_file_is_gone_afterwards() -> None:
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """Return tools/sbom.py."""
-    spec = importlib.util.spec_from_file_location("sbom_tool", ROOT / "tools" / "sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("sbom")
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "reliability_ledger.py"
+from tool_modules import tool_module
 
 
 @pytest.fixture
-def ledger(monkeypatch: pytest.MonkeyPatch) -> Any:
+def ledger() -> Any:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("reliability_ledger_tested", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("reliability_ledger")
 
 
 def batch(ledger: Any, first: int, *, commit: str = "abc", failures: tuple[tuple[int, str], ...] = ()) -> Any:

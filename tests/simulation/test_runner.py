@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from model.rules import MUTANTS
 from simulation.bugs_of_change import BUGS
 from simulation.rare import RARE
 from simulation.schedule import draw
+from tool_modules import tool_module
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "reliability.py"
 
@@ -20,12 +20,7 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "reliability.py"
 @pytest.fixture
 def tool() -> Any:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("reliability_tool", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("reliability")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -61,7 +61,7 @@ def render(judged: Assessment, *, source: str) -> bytes:
         "source": source,
         "data": script_json(plain_of(judged)),
     }
-    return rendered("page.html.j2", context, folder=FOLDER, script=FOLDER / "page.js")
+    return rendered("page.html.j2", context, folder=FOLDER)
 
 
 def _verdict(judged: Assessment) -> str:

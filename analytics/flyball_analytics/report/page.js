@@ -1,8 +1,8 @@
-// Without this script the page is complete: it narrows the table of services by name, and opens a
-// service's picture when a link leads there or the page is printed.
+// Without this script the page is complete: it narrows what has a name to what was typed, and opens a
+// service or an integration when a link leads there or the page is printed.
 (() => {
   const find = document.getElementById("find");
-  const rows = [...document.querySelectorAll("#services-table tbody tr")];
+  const rows = [...document.querySelectorAll("[data-name]")];
   if (find) {
     find.closest("p").hidden = false;
     find.addEventListener("input", () => {

@@ -43,21 +43,18 @@ def digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def rendered(
-    name: str, context: Mapping[str, object], *, folder: Path = FOLDER, script: Path | None = None
-) -> bytes:
-    """Return a page: a template filled, with the common style and one script.
+def rendered(name: str, context: Mapping[str, object], *, folder: Path = FOLDER) -> bytes:
+    """Return a page: a template filled, with the common style and script.
 
     Args:
         name: The template, in `folder`; it may import `macros.html.j2` of this package.
         context: What it shows; `style`, `script` and their digests are added.
         folder: Where the template is.
-        script: The page's script; default: the report's.
 
     Raises:
         MissingPackageError: If jinja2 is not installed; names the extra.
     """
-    style, code = asset(FOLDER / "style.css"), asset(script or FOLDER / "page.js")
+    style, code = asset(FOLDER / "style.css"), asset(FOLDER / "page.js")
     page: str = (
         _environment(folder)
         .get_template(name)

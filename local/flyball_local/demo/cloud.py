@@ -146,19 +146,7 @@ class Cloud:
     def _put_alarms(self) -> None:
         client = self.client("cloudwatch")
         for target in self.targets:
-            client.put_metric_alarm(
-                AlarmName=alarm_name(target),
-                Metrics=[
-                    _sum_of("failures", "first_attempt_failures", target),
-                    _sum_of("requests", "requests", target),
-                    {"Id": "ratio", "Expression": "failures / requests", "ReturnData": True},
-                ],
-                ComparisonOperator="GreaterThanThreshold",
-                Threshold=ALARM_THRESHOLD_RATIO,
-                EvaluationPeriods=1,
-                DatapointsToAlarm=1,
-                TreatMissingData="notBreaching",
-            )
+            client.put_metric_alarm(**failures_alarm(target))
 
     def note_deployments(self) -> None:
         """Remember the documents deployed since the last call, before the publisher prunes old versions."""
@@ -216,6 +204,23 @@ def alarm_name(target: str) -> str:
     'flyball/payments-api/failures'
     """
     return f"flyball/{target}/failures"
+
+
+def failures_alarm(target: str) -> dict[str, Any]:
+    """Return the alarm on a target's failure ratio as PutMetricAlarm takes it."""
+    return {
+        "AlarmName": alarm_name(target),
+        "Metrics": [
+            _sum_of("failures", "first_attempt_failures", target),
+            _sum_of("requests", "requests", target),
+            {"Id": "ratio", "Expression": "failures / requests", "ReturnData": True},
+        ],
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": ALARM_THRESHOLD_RATIO,
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "TreatMissingData": "notBreaching",
+    }
 
 
 def _sum_of(identifier: str, metric: str, target: str) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +10,9 @@ from flyball.environment import Runtime
 from flyball.guard import configure
 from flyball.records import BOUNDS
 from flyball.telemetry import COUNT_METRICS
+from tool_modules import tool_module
 
-ROOT = Path(__file__).resolve().parents[3]
-_spec = importlib.util.spec_from_file_location("client_docs", ROOT / "tools" / "client_docs.py")
-client_docs = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(client_docs)
+client_docs = tool_module("client_docs")
 PAGE = client_docs.PAGE.read_text()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tool_modules import tool_module
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = ROOT / "tools" / "mutants.py"
 
@@ -18,13 +19,7 @@ TOOL = ROOT / "tools" / "mutants.py"
 @pytest.fixture(scope="module")
 def mutants() -> ModuleType:
     """The tool, which is no package."""
-    spec = importlib.util.spec_from_file_location("mutants_tool", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mutants_tool"] = module  # named tuples look their module up
-    spec.loader.exec_module(module)
-    return module
+    return tool_module("mutants")
 
 
 RUN = """

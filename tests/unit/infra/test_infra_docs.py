@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from typing import Any
@@ -16,12 +15,9 @@ from flyball_controller.aws.metric_map import client_metrics
 from flyball_controller.overrides import read_override
 from flyball_local.template.expand import read_template
 from integration.infra_world import ROOT, TEMPLATE
+from tool_modules import tool_module
 
-_spec = importlib.util.spec_from_file_location("infra_docs", ROOT / "tools" / "infra_docs.py")
-assert _spec is not None
-assert _spec.loader is not None
-infra_docs = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(infra_docs)
+infra_docs = tool_module("infra_docs")
 
 HOW_TO, REFERENCE = ROOT / "docs" / "how-to", ROOT / "docs" / "reference"
 RUNBOOK = (HOW_TO / "runbook.md").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
 import re
 import subprocess
@@ -23,13 +22,10 @@ from flyball_local.template import Stack
 from flyball_local.template.expand import code_paths, read_template
 from flyball_local.virtualclock import VirtualClock
 from integration.infra_world import ACCOUNT, ROOT, TEMPLATE, expanded
+from tool_modules import tool_module
 
 TOOL = ROOT / "tools" / "package.py"
-_spec = importlib.util.spec_from_file_location("package", TOOL)
-assert _spec is not None
-assert _spec.loader is not None
-package = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(package)
+package = tool_module("package")
 
 # Everything that Lambda does at a cold start, but with the bundle alone on the path.
 SMOKE = """
