@@ -23,10 +23,11 @@ from math import isfinite
 from typing import Any
 
 from flyball.contract import CircuitState
+from flyball_controller.codec_limits import refuse_impossible
 from flyball_controller.core.baseline import HOURS, MINUTES, RECENT, UNVISITED, VISITS, Baseline
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.evidence import RING_LENGTH_MAX, Window
-from flyball_controller.core.inspect import COUNT_MAX, TIME_MAX_S, is_finite
+from flyball_controller.core.inspect import COUNT_MAX, is_finite
 from flyball_controller.core.model import Decision, Hold, HoldKind, Observation, Quality, Regime, Setpoint
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.promise import Rarity
@@ -46,11 +47,6 @@ _WINDOW = struct.Struct("<dd7q")
 _HOLD = struct.Struct("<BdHH")
 _TEXT_MAX = 500  # of who and why of a hold, in bytes
 STATE_BYTES_MAX = 4_096
-# What a step can have produced, generously; see _refuse_impossible.
-COUNTER_MAX = 2**31  # windows in a row: four thousand years of minutes
-SUM_MAX = 1e24  # a month's exponential sum of 2^53 requests a minute is under 1e21
-MOMENT_MAX_S = 2.0 * TIME_MAX_S  # a hold's or a circuit's end lies after the newest possible window
-PERIOD_S_MAX = 86_400.0
 
 
 def _text(value: str) -> bytes:
@@ -160,7 +156,7 @@ def _decode(data: bytes) -> State:
     numbers = (*law_fields, *times, *base_fields, *rarity, hold_until_s, *in_ring)
     if not all(map(isfinite, numbers)):
         raise CheckpointError("checkpoint holds a number that is not finite")
-    _refuse_impossible(law_fields, times, base_fields, rarity, ring)
+    refuse_impossible(law_fields, times, base_fields, rarity, ring)
     return State(
         _law(law_fields),
         _baseline(base_fields, slots),
@@ -175,36 +171,6 @@ def _decode(data: bytes) -> State:
         times[6],
         Rarity(rarity[0], (rarity[1], rarity[2], rarity[3], rarity[4])),
     )
-
-
-def _refuse_impossible(
-    law: tuple[float, ...],
-    times: tuple[float, ...],
-    base: tuple[float, ...],
-    rarity: tuple[float, ...],
-    ring: tuple[Window, ...],
-) -> None:
-    """Refuse numbers that no step can have produced; the law's arithmetic would fail on some of them.
-
-    The checksum tells accidents; this tells what somebody wrote on purpose (K4, C3).
-    """
-    if not all(-1.0 <= moment <= MOMENT_MAX_S for moment in (*law[7:11], *times[:4], times[6])):
-        raise CheckpointError(f"checkpoint holds a time that is not in [-1, {MOMENT_MAX_S:g}]")
-    if not all(-1 <= whole <= COUNT_MAX for whole in (times[4], base[10], base[15])):
-        raise CheckpointError(f"checkpoint holds a count that is not in [-1, {COUNT_MAX}]")
-    if not all(-1.0 <= number <= SUM_MAX for number in (*base, *rarity)):
-        raise CheckpointError(f"checkpoint holds a number that is not in [-1, {SUM_MAX:g}]")
-    if max(law[11:15]) > COUNTER_MAX:
-        raise CheckpointError(f"checkpoint counts to {max(law[11:15])}; at most {COUNTER_MAX} is possible")
-    ratios = (base[2] / 2.0, *base[8:10], *base[13:15])  # the first is a spread, which is under 1.3
-    if base[3] < 1.0 or not all(0.0 <= ratio <= 1.0 for ratio in ratios):
-        raise CheckpointError(f"checkpoint: dispersion {base[3]:g} must be >= 1, ratios {ratios} 0 to 1")
-    for failures, requests in (base[0:2], base[11:13], base[16:18]):
-        if not 0.0 <= failures <= requests * (1.0 + 1e-6) + 1e-6:  # each sum has its own rounding
-            raise CheckpointError(f"checkpoint holds {failures:g} failures in {requests:g} requests")
-    for window in ring:
-        if not (0.0 < window.period_s <= PERIOD_S_MAX and all(-1 <= n <= COUNT_MAX for n in window)):
-            raise CheckpointError("checkpoint holds a window that no observation gives")
 
 
 def _law(fields: tuple[float, ...]) -> LawState:

@@ -241,7 +241,8 @@ class _Entry:
     def number(self, field: str, default: float, low: float, high: float, *, whole: bool = False) -> float:
         value = self._fields.get(field, default)
         good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not good or not low <= float(value) <= high:  # NaN is in no range
+        # Compared as it is: NaN is in no range, and float() fails on an integer of 400 digits.
+        if not good or not low <= value <= high:
             kind = "a whole number" if whole else "a number"
             raise self.refuse(field, value, f"{kind} from {low:g} to {high:g}")
         return float(value)

@@ -54,6 +54,7 @@ def forged(**changes: float) -> bytes:
         {"chronic": 1.5},
         {"latency_ms": -7.0},
         {"hour_index": -9},
+        {"hour_failures": 7e-87, "hour_requests": 7e-320},  # a ratio of 1e233 cannot be stored
     ],
     ids=str,
 )
@@ -73,6 +74,25 @@ def test_a_state_s_evidence_and_counters_are_bounded() -> None:
         with pytest.raises(CheckpointError):
             decode_state(encode_state(STATE._replace(**changes)))
     assert decode_state(forged(requests_ew=1e9, failures_ew=1e9)).baseline.requests_ew == 1e9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_attempts": 65_540},
+        {"max_attempts": 0},
+        {"budget_ratio": 3.5},
+        {"throttle_base_ms": 0},
+        {"probe_ratio": 0.0},
+        {"close_after": 101},
+    ],
+    ids=str,
+)
+def test_a_state_whose_parameters_no_client_would_take_is_refused(changes: dict[str, float]) -> None:
+    """Found by fuzzing: a late window decides nothing, so what was stored was applied as it stood (C4)."""
+    law = STATE.law._replace(applied=STATE.law.applied._replace(**changes))
+    with pytest.raises(CheckpointError, match=next(iter(changes))):
+        decode_state(encode_state(STATE._replace(law=law)))
 
 
 def test_a_changed_byte_without_the_checksum_is_refused() -> None:

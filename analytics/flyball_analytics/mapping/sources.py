@@ -16,6 +16,7 @@ from flyball_analytics.mapping.clientmetrics import from_clients
 from flyball_analytics.mapping.found import FoundFunction, FoundSource
 from flyball_analytics.mapping.servicegraph import ACTION as SERVICE_GRAPH
 from flyball_analytics.mapping.servicegraph import from_xray
+from flyball_controller.bounded import number
 
 # By the word that leaves a source out; in the order in which their figures are believed.
 SOURCES = {
@@ -88,4 +89,4 @@ def read_sources(
 
 def _monthly(fields: Mapping[str, object]) -> float | None:
     value = fields.get("requests_per_month")
-    return float(value) if isinstance(value, int | float) else None
+    return number(value)

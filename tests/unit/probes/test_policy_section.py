@@ -117,6 +117,7 @@ def test_every_check_is_made_again_from_its_own_fields(kind: Kind, data: st.Data
         ("{kind: tcp, host: a}", "a check of kind tcp needs 'port'"),
         ("[http]", "probes.shop must be a mapping that begins with 'kind: http'"),
         ("{kind: tcp, host: a, port: 0}", "port=0 must be a whole number from 1 to 65535"),
+        (f"{{kind: tcp, host: a, port: {10**400}}}", "must be a whole number from 1 to 65535"),
         ("{kind: tcp, host: a, port: true}", "port=True must be a whole number"),
         ("{kind: tcp, host: 'a b', port: 1}", "host='a b' must be a host name or address"),
         ("{kind: tcp, host: a, port: 1, every_s: 45}", "every_s=45 must be 30 or whole minutes"),
