@@ -1,6 +1,6 @@
 """AWS list prices in one dated table: what flyball's own cost is computed from.
 
-us-east-1, US dollars, without free tiers, discounts and data transfer. Most are from
+us-east-1, US dollars, without free tiers and discounts. Most are from
 secondary sources, because price pages cannot be read here: check them before a decision
 hangs on them; `flyball cost --price NAME=USD` replaces any. docs/reference/cost.md quotes this
 table, and a test holds the two together.
@@ -28,6 +28,8 @@ class Price(NamedTuple):
 _CLOUDWATCH = "Amazon CloudWatch pricing, secondary"
 _DYNAMODB = "Amazon DynamoDB on-demand pricing since 2024-11, secondary"
 _APPCONFIG = "AWS Systems Manager pricing, AppConfig, two secondary sources"
+_S3 = "Amazon S3 Standard pricing, secondary"
+_TRANSFER = "Amazon EC2 data transfer pricing, secondary"
 _LAMBDA = "AWS Lambda pricing, arm64, first tier, secondary"
 
 PRICES: dict[str, Price] = {
@@ -56,6 +58,19 @@ PRICES: dict[str, Price] = {
     ),
     "lambda_gb_s": Price(0.000_013_333_4, "GB-second", "0.0000133334 per GB-second", _LAMBDA),
     "lambda_request": Price(0.20 / MILLION, "request", "0.20 per million requests", _LAMBDA),
+    "s3_read": Price(
+        0.0004 / 1_000.0,
+        "object read",
+        "0.0004 per 1,000 objects read",
+        _S3,
+    ),
+    "s3_list": Price(
+        0.005 / 1_000.0,
+        "page of keys",
+        "0.005 per 1,000 pages of keys",
+        _S3,
+    ),
+    "transfer_gb": Price(0.09, "GB out of AWS", "0.09 per GB that leaves AWS", _TRANSFER),
     "event": Price(
         0.0,
         "event of a schedule or of an AWS service",

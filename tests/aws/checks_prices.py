@@ -25,6 +25,9 @@ SERVICES = {
     "appconfig_received": "AWSSystemsManager",
     "lambda_gb_s": "AWSLambda",
     "lambda_request": "AWSLambda",
+    "s3_read": "AmazonS3",
+    "s3_list": "AmazonS3",
+    "transfer_gb": "AWSDataTransfer",
 }
 FREE = {"event"}
 TOLERANCE = 0.005  # lists round

@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from flyball_analytics.cli.errors import ExitCode, FlyballError, InconclusiveError, InvalidError
-from flyball_analytics.cli.ingest_common import SCHEMA, add_gaps, common, needs_sim, summary, time_range, told
+from flyball_analytics.cli.errors import InconclusiveError, InvalidError
+from flyball_analytics.cli.ingest_common import (
+    SCHEMA,
+    TooDearError,
+    add_gaps,
+    common,
+    needs_sim,
+    summary,
+    time_range,
+    told,
+)
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.clock import SystemClock
-from flyball_analytics.codes import ErrorCode
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 
@@ -30,13 +38,6 @@ if TYPE_CHECKING:
 PERIODS_S = (1, 5, 10, 30, 60, 300, 3_600)
 NAMES_SHOWN = 20
 DAYS = 15.0  # how long CloudWatch keeps minutes
-
-
-class TooDearError(FlyballError):
-    """The estimate is above what the user allows."""
-
-    exit_code = ExitCode.CHECK_FAILED
-    usual = ErrorCode.TOO_DEAR
 
 
 class Options(NamedTuple):

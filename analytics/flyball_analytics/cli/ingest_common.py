@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from flyball_analytics.cli.errors import InvalidError
+from flyball_analytics.cli.errors import ExitCode, FlyballError, InvalidError
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.codes import ErrorCode
 from flyball_analytics.moments import utc
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TooDearError(FlyballError):
+    """The estimate is above what the user allows."""
+
+    exit_code = ExitCode.CHECK_FAILED
+    usual = ErrorCode.TOO_DEAR
 
 
 @contextmanager

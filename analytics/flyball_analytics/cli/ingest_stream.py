@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from flyball_analytics.cli.errors import InvalidError
-from flyball_analytics.cli.ingest_common import add_gaps, common, needs_sim, summary
+from flyball_analytics.cli.ingest_common import (
+    SCHEMA,
+    TooDearError,
+    add_gaps,
+    common,
+    needs_sim,
+    summary,
+    told,
+)
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import span
+from flyball_controller.codec import canonical_json
 
 if TYPE_CHECKING:
     from flyball_analytics.ingest.blobs import Blob
     from flyball_controller.aws.metric_map import AwsMetricMap
 
 S3 = "s3://"
+KEYS_PER_PAGE = 1_000
 
 
 class Options(NamedTuple):
@@ -31,6 +42,7 @@ class Options(NamedTuple):
     regions: tuple[str, ...]
     delay_s: float
     aws_region: str | None
+    max_cost: float | None
     out: Path
     partition: str | None
     dry_run: bool
@@ -52,6 +64,11 @@ class Options(NamedTuple):
     "--delay", "delay_s", type=span, default="20s", show_default=True, help="From window end to arrival."
 )
 @click.option("--aws-region", help="Region of the bucket; default: boto3's own configuration.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0.0),
+    help="US dollars; what may cost more is not begun.",
+)
 @common
 def stream_command(**options: Any) -> None:
     """Read files of a CloudWatch metric stream: JSON lines or OpenTelemetry 1.0, gzip or not.
@@ -59,7 +76,8 @@ def stream_command(**options: Any) -> None:
     A PATH is a file, a folder (all files below it) or s3://bucket/prefix. Targets name
     themselves by the client's metrics; others come by --lambda or --map. Lines that
     cannot be read are listed in the report and cost only themselves. Files that were
-    read before and have not changed are not read again.
+    read before and have not changed are not read again. Objects cost money, and more
+    if they leave AWS; the estimate is shown before the first is read.
 
     \b
     example: flyball ingest metric-stream stream/ -o history/
@@ -76,8 +94,7 @@ def _run(options: Options) -> None:
     maps = _maps(options.mapping)
     blobs = _blobs(options)
     if options.dry_run:
-        for blob in blobs:
-            click.echo(f"{blob.name}: {blob.size} bytes")
+        _show(blobs, options.form)
         return
     request: dict[str, object] = {
         "maps": {target: [list(s) for s in sorted(m.sources())] for target, m in sorted(maps.items())},
@@ -98,12 +115,78 @@ def _run(options: Options) -> None:
     with open_writer(options.out, partition=options.partition) as writer:
         source = writer.source("metric-stream", command, request)
         run = StreamIngest(writer, source, router, delay_s=options.delay_s)
+        _refuse_too_dear(price_of(run.unread(blobs)), options.max_cost)
         unchanged = 0
         for step in with_progress(run.run(blobs), total=len(blobs), label="metric-stream", check_every=1):
             unchanged += step.known
         if unchanged < len(blobs):
             add_gaps(writer, *source)
         summary(writer, *source, options.form, {"files": len(blobs), "unchanged_files": unchanged})
+
+
+class Estimate(NamedTuple):
+    """What reading objects costs, in US dollars: their requests, and at most for what leaves AWS."""
+
+    objects: int
+    size: int  # bytes
+    requests_usd: float
+    transfer_usd: float
+
+    def __str__(self) -> str:
+        from flyball_analytics.prices import AS_OF, REGION
+
+        return (
+            f"{self.objects} objects, {self.size / 1e9:.3f} GB: about ${self.requests_usd:.4f} for requests, "
+            f"up to ${self.transfer_usd:.4f} more if they leave AWS (list price of {REGION}, {AS_OF[:7]})"
+        )
+
+
+def price_of(blobs: Sequence[Blob]) -> Estimate:
+    """Return what it costs to read those of the files that are objects in S3, the listing included."""
+    from flyball_analytics.prices import prices
+
+    price = prices()
+    sizes = [blob.size for blob in blobs if blob.name.startswith(S3)]
+    pages = -(-len(sizes) // KEYS_PER_PAGE)
+    return Estimate(
+        len(sizes),
+        sum(sizes),
+        len(sizes) * price["s3_read"] + pages * price["s3_list"],
+        sum(sizes) / 1e9 * price["transfer_gb"],
+    )
+
+
+def _refuse_too_dear(estimate: Estimate, usd_max: float | None) -> None:
+    """Say what the objects cost, and go on only if that is allowed."""
+    if not estimate.objects:
+        return
+    usd = estimate.requests_usd + estimate.transfer_usd
+    if usd_max is not None and usd > usd_max:
+        raise TooDearError(
+            f"{estimate}, together more than --max-cost {usd_max:g}: name a longer prefix, or run it in AWS"
+        )
+    told(str(estimate))
+
+
+def _show(blobs: Sequence[Blob], form: str) -> None:
+    """Say what would be read and what it costs, as if nothing had been read before."""
+    from flyball_analytics.prices import AS_OF
+
+    estimate = price_of(blobs)
+    if form == "json":
+        document = {
+            "schema": SCHEMA,
+            "files": [{"name": blob.name, "bytes": blob.size} for blob in blobs],
+            "usd_requests": round(estimate.requests_usd, 6),
+            "usd_transfer_max": round(estimate.transfer_usd, 6),
+            "prices_as_of": AS_OF[:7],
+        }
+        click.echo(canonical_json(document).decode())
+        return
+    for blob in blobs:
+        click.echo(f"{blob.name}: {blob.size} bytes")
+    if estimate.objects:
+        click.echo(str(estimate))
 
 
 def _maps(mapping: Path | None) -> dict[str, AwsMetricMap]:

@@ -70,6 +70,12 @@ class StreamIngest:
         self._points = 0
         self._foreign = 0
 
+    def unread(self, blobs: Iterable[Blob]) -> list[Blob]:
+        """Return the files that a run would read: those that are new, or have changed."""
+        marks = read_marks(self._writer.folder)
+        known = {(i.name, i.sha256) for i in self._source.inputs}
+        return [blob for blob in blobs if not _is_known(blob, marks, known)]
+
     def run(self, blobs: Iterable[Blob]) -> Iterator[Progress]:
         """Read the files in order, yielding after each; the history is complete when this ends."""
         marks = read_marks(self._writer.folder)
@@ -77,8 +83,7 @@ class StreamIngest:
         read: list[Input] = []
         fresh: dict[str, tuple[str, str]] = {}
         for blob in blobs:
-            mark, sha256 = marks.get(blob.name, ("", ""))
-            if mark == blob.mark and (blob.name, sha256) in known:
+            if _is_known(blob, marks, known):
                 yield Progress(blob.name, blob.size, 0, True)
                 continue
             before = self._points
@@ -190,6 +195,12 @@ class StreamIngest:
                 count = int(counts[row])
                 self._findings.add(kind, f"{count} {words}", target=found.target, at_s=at_s)
                 self._findings.count(kind, count - 1)
+
+
+def _is_known(blob: Blob, marks: Mapping[str, tuple[str, str]], known: set[tuple[str, str]]) -> bool:
+    """Return whether this run's source holds the file as it is now."""
+    mark, sha256 = marks.get(blob.name, ("", ""))
+    return mark == blob.mark and (blob.name, sha256) in known
 
 
 def _looks_like_messages(data: bytes) -> bool:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import flyball_analytics
 import flyball_controller
 from flyball_analytics.assess.hazards import Kind
-from flyball_analytics.cli import apply, cli, ingest_cloudwatch, room
+from flyball_analytics.cli import apply, cli, ingest_common, room
 from flyball_analytics.cli.errors import ExitCode, FlyballError, InvalidError, code_of, failure_of
 from flyball_analytics.cli.explain import meanings
 from flyball_analytics.codes import ABOUT, ErrorCode
@@ -176,7 +176,7 @@ def kinds_of_failure(kind: type[FlyballError]) -> list[type[FlyballError]]:
 
 def test_every_failure_class_has_a_code(capsys):
     """A new class without one would take over its parent's, and lie."""
-    loaded = {apply.RefusedError, ingest_cloudwatch.TooDearError, room.TooLargeError}
+    loaded = {apply.RefusedError, ingest_common.TooDearError, room.TooLargeError}
     usual = {
         kind: kind.usual for kind in kinds_of_failure(FlyballError) if kind.__module__.startswith("flyball")
     }

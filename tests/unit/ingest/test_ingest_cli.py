@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import io
 import json
 from pathlib import Path
 
@@ -111,6 +112,37 @@ def test_a_metric_stream_goes_to_a_replay(monkeypatch):
 
     monkeypatch.setattr(ingest_stream, "_s3", lambda region: Client())
     assert "there is no object" in run("ingest", "metric-stream", "s3://b/p", "-o", "h").stderr
+
+
+def test_objects_are_priced_before_the_first_is_read(monkeypatch):
+    """1,001 objects of 2 MB: 0.0004 for reads, 0.00001 for two pages, 2.002 GB at 0.09."""
+
+    class Client:
+        read = 0
+
+        def list_objects_v2(self, **_: object) -> dict[str, object]:
+            return {"Contents": [{"Key": f"k{n:04d}", "Size": 2_000_000, "ETag": "e"} for n in range(1_001)]}
+
+        def get_object(self, **_: object) -> dict[str, object]:
+            self.read += 1
+            return {"Body": io.BytesIO(text(minute_lines(0, requests=5.0)))}
+
+    client = Client()
+    monkeypatch.setattr(ingest_stream, "_s3", lambda region: client)
+    shown = json.loads(
+        run("ingest", "metric-stream", "s3://b", "-o", "h", "--dry-run", "--format", "json").stdout
+    )
+    assert (shown["usd_requests"], shown["usd_transfer_max"]) == (0.00041, 0.18018)
+    assert len(shown["files"]) == 1_001
+    refused = run("ingest", "metric-stream", "s3://b", "-o", "h", "--max-cost", "0.18")
+    assert (refused.exit_code, client.read) == (1, 0)
+    assert "1001 objects, 2.002 GB: about $0.0004 for requests, up to $0.1802 more" in refused.stderr
+    read = run("ingest", "metric-stream", "s3://b", "-o", "h", "--max-cost", "0.19")
+    assert (read.exit_code, client.read) == (0, 1_001)
+    assert "1001 objects" in read.stderr
+    again = run("ingest", "metric-stream", "s3://b", "-o", "h", "--max-cost", "0")
+    assert (again.exit_code, client.read) == (0, 1_001), "what was read before costs nothing"
+    assert "objects" not in again.stderr
 
 
 def test_options_that_a_history_has_no_use_for_are_refused():
