@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyball_analytics.replay import with_looks
+from flyball_controller.core.inspect import PERIOD_MAX_S, PERIOD_MIN_S
 from flyball_controller.core.model import Observation, Quality
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _sound(arrays: Mapping[str, NDArray[Any]], rows: int, looks_s: float | None)
     start, window, arrived = arrays["start_s"], arrays["window_s"], arrays["arrived_s"]
     sound = np.ones(rows, dtype=np.bool_)
     sound &= (start >= 0.0) & (start <= TIME_FAST_MAX_S) & (start <= arrived)
-    sound &= (arrived <= TIME_FAST_MAX_S) & (window > 0.0) & (window <= 86_400.0)
+    sound &= (arrived <= TIME_FAST_MAX_S) & (window >= PERIOD_MIN_S) & (window <= PERIOD_MAX_S)
     for name in ("latency_ms_p50", "latency_ms_p99"):
         sound &= ((arrays[name] >= 0.0) | (arrays[name] == -1.0)) & (arrays[name] < np.inf)
     for name in COUNTS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from flyball.contract import BOUNDS
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.evidence import Window
-from flyball_controller.core.inspect import COUNT_MAX, TIME_MAX_S
+from flyball_controller.core.inspect import COUNT_MAX, PERIOD_MAX_S, PERIOD_MIN_S, TIME_MAX_S
 
 _APPLIED = (  # what a setpoint holds beside its circuit, in the order of _LAW
     ("retry", "max_attempts"), ("retry", "budget_ratio"), ("retry", "throttle_base_ms"),
@@ -19,7 +19,6 @@ _APPLIED = (  # what a setpoint holds beside its circuit, in the order of _LAW
 COUNTER_MAX = 2**31  # windows in a row: four thousand years of minutes
 SUM_MAX = 1e24  # a month's exponential sum of 2^53 requests a minute is under 1e21
 MOMENT_MAX_S = 2.0 * TIME_MAX_S  # a hold's or a circuit's end lies after the newest possible window
-PERIOD_S_MAX = 86_400.0
 
 
 def refuse_impossible(
@@ -52,5 +51,6 @@ def refuse_impossible(
         if not 0.0 <= failures <= requests * (1.0 + 1e-6):  # each sum has its own rounding
             raise CheckpointError(f"checkpoint holds {failures:g} failures in {requests:g} requests")
     for window in ring:
-        if not (0.0 < window.period_s <= PERIOD_S_MAX and all(-1 <= n <= COUNT_MAX for n in window)):
+        possible = PERIOD_MIN_S <= window.period_s <= PERIOD_MAX_S
+        if not (possible and all(-1 <= n <= COUNT_MAX for n in window)):
             raise CheckpointError("checkpoint holds a window that no observation gives")

@@ -11,6 +11,7 @@ from flyball_controller.core.state import State
 
 SKEW_S = 2.0  # declared bound on the error of clocks (docs/reference/invariants.md)
 COUNT_MAX = 9_007_199_254_740_992  # 2^53: above it floats and counts part
+PERIOD_MIN_S, PERIOD_MAX_S = 0.001, 86_400.0  # below it a rate per second can leave the floats
 TIME_MAX_S = 1e11  # year 5138: a millisecond stamp read as seconds lies beyond it
 
 
@@ -55,7 +56,7 @@ def _is_possible(seen: Observation) -> bool:
         return False
     if seen.quality == Quality.MISSING:
         return True
-    if not 0.0 < seen.period_s <= 86_400.0 or seen.start_s > seen.arrived_s + SKEW_S:
+    if not PERIOD_MIN_S <= seen.period_s <= PERIOD_MAX_S or seen.start_s > seen.arrived_s + SKEW_S:
         return False
     if not (_is_latency(seen.latency_ms_p50) and _is_latency(seen.latency_ms_p99)):
         return False

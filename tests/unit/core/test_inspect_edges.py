@@ -36,7 +36,7 @@ TOP = 9_007_199_254_740_992
         {"start_s": 1_082.0, "arrived_s": 1_080.0},  # two seconds of skew
         {"start_s": 1e11, "arrived_s": 1e11},
         {"period_s": 86_400.0},
-        {"period_s": 1e-9},
+        {"period_s": 0.001},
         {"requests": 6},
         {"requests": TOP, "attempts": TOP, "short_circuited": TOP, "errors_permanent": TOP},
         {"requests": TOP, "timeouts": TOP - 5},
@@ -67,6 +67,8 @@ def test_what_is_possible_counts(change):
         {"arrived_s": math.inf},
         {"arrived_s": 1.001e11},
         {"period_s": 0.0},
+        {"period_s": 5e-324},  # 200 requests in it are infinitely many a second
+        {"period_s": 0.000_999},
         {"period_s": math.nan},
         {"period_s": 86_400.1},
         {"requests": 5},
