@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := client controller handlers analytics local tests benchmarks tools infra examples
-.PHONY: help setup demo docs test lint types contracts unit scenarios bench package infra format clean reliability mutants fuzz sbom
+.PHONY: help setup demo docs test lint types contracts unit scenarios bench package infra format clean reliability gate mutants fuzz sbom
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,6 +31,9 @@ unit: setup
 reliability: setup  ## long runs: the simulation of faults and the model of the protocol, with their tables
 	@$(BIN)/python tools/reliability.py simulate $(if $(SIMULATE),$(SIMULATE),--schedules 40000)
 	@$(BIN)/python tools/reliability.py model --size long --traces $(or $(TRACES),1000)
+
+gate: setup  ## whether this commit has its million schedules behind it: LEDGERS="one.jsonl two.jsonl"
+	@$(BIN)/python tools/reliability.py release $(addprefix --ledger ,$(or $(LEDGERS),dist/reliability.jsonl))
 
 fuzz: setup  ## long fuzzing of every parser, gone on from its ledger: FUZZ="--inputs 1000000"
 	@$(BIN)/python tools/fuzz.py run --ledger dist/fuzz.jsonl $(FUZZ)

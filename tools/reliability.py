@@ -3,13 +3,15 @@
     python tools/reliability.py simulate --schedules 40000 --first 0 --workers 2
     python tools/reliability.py simulate --ledger FILE --minutes 60   # on, from where the file ends
     python tools/reliability.py --report FILE              # all that the file holds, as tables
+    python tools/reliability.py release --ledger FILE      # whether this commit has its million behind it
     python tools/reliability.py simulate --first 1394 --schedules 1        # one seed again
     python tools/reliability.py replay "seed=... | step step ..."          # a schedule as it was printed
     python tools/reliability.py model --size long
 
 Tables go to stdout, progress to stderr. Exit code 1 if a law was broken or a way
-was not gone often enough. A failing seed is printed with the smallest schedule
-that still fails. Rates are those of this machine at this time.
+was not gone often enough (`release`: 4 if there are not enough schedules yet). A
+failing seed is printed with the smallest schedule that still fails. Rates are those
+of this machine at this time.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import gc
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -34,9 +37,12 @@ sys.path[:0] = [
     str(ROOT / name) for name in ("tests", "client", "controller", "handlers", "analytics", "local", "tools")
 ]
 
-from reliability_ledger import Batch, LedgerError, Sum, added, append, missing, read  # noqa: E402
+from reliability_ledger import Batch, LedgerError, Sum, added, append, missing, once, read, read_all  # noqa: E402
 
 BATCH = 50
+RELEASE = 1_000_000  # schedules that a release has behind it, all of them run on its own commit
+ONE_IN = 400  # each rare way is gone by one schedule in so many: a hundred of 40,000
+READER_GONE = 141  # as a shell tells of a program that wrote into a pipe which nobody reads any more
 INFINITE = float("inf")
 
 
@@ -137,10 +143,53 @@ def report(path: Path, least: int) -> int:
     total = added([batch.total for batch in batches])
     print()
     _print_sum(total)
-    missed = _print_reached(total, least if least >= 0 else total.schedules // 400)
+    missed = _print_reached(total, least if least >= 0 else total.schedules // ONE_IN)
     for seed, what in total.failures:
         print(f"seed {seed}: {what}")
     return 1 if total.failures or missed else 0
+
+
+def release(ledgers: Sequence[Path], schedules: int = RELEASE) -> int:
+    """Print whether ledgers allow a release of the present commit; return the exit code.
+
+    What ran on another commit, or on a tree with changes, says nothing of this one. Seeds that
+    stand twice count once; a broken law counts wherever it stands.
+    """
+    commit = _commit()
+    batches = [batch for ledger in ledgers for batch in read_all(ledger)]
+    of_it = [batch for batch in batches if batch.commit == commit and not commit.endswith("+")]
+    total = added([batch.total for batch in once(of_it)])
+    failures = sorted({failure for batch in of_it for failure in batch.total.failures})
+    missed = _missed(total, max(1, -(-schedules // ONE_IN)))
+    print(f"commit {commit}: {total.schedules} of {schedules} schedules, {len(failures)} with a broken law")
+    others = sum(batch.total.schedules for batch in batches) - sum(batch.total.schedules for batch in of_it)
+    if others:
+        print(f"{others} schedules of other commits or of trees with changes do not count")
+    if commit.endswith("+"):
+        print("the tree differs from its commit: commit or undo the changes, for a release is a commit")
+    for way, count in missed:
+        print(f"rare way {way!r}: {count} of {-(-schedules // ONE_IN)} schedules")
+    for seed, what in failures:
+        print(f"seed {seed}: {what}")
+    if failures:
+        print("a law was broken: no release")
+        return 1
+    if total.schedules < schedules or missed:
+        print(f"not enough yet: {_command_for(ledgers[0], schedules - total.schedules)}")
+        return 4
+    print("every schedule is logged, each rare way gone, no law broken")
+    return 0
+
+
+def _command_for(ledger: Path, schedules: int) -> str:
+    more = max(schedules, BATCH)
+    return f"python tools/reliability.py simulate --ledger {ledger} --schedules {more}"
+
+
+def _missed(total: Sum, least: int) -> list[tuple[str, int]]:
+    from simulation.rare import RARE
+
+    return [(way, total.reached[way]) for way in RARE if total.reached[way] < least]
 
 
 def _print_sum(total: Sum) -> None:
@@ -157,12 +206,10 @@ def _print_sum(total: Sum) -> None:
 
 
 def _print_reached(total: Sum, least: int) -> list[str]:
-    from simulation.rare import RARE
-
     print("\n| rare way | schedules |\n|---|---:|")
     for way in sorted(total.reached):
         print(f"| {way} | {total.reached[way]} |")
-    missed = [way for way in RARE if total.reached[way] < least]
+    missed = [way for way, _ in _missed(total, least)]
     if missed:
         print(f"\nnot gone in {least} schedules: {', '.join(missed)}")
     return missed
@@ -215,6 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     simulated.add_argument("--least", type=int, default=-1, help="schedules that must go each rare way")
     replayed = commands.add_parser("replay", help="run one schedule as it was printed")
     replayed.add_argument("schedule")
+    released = commands.add_parser("release", help="whether the present commit may be released")
+    released.add_argument("--ledger", type=Path, action="append", required=True, help="once for each file")
+    released.add_argument("--schedules", type=int, default=RELEASE, help="that must be logged")
     modelled = commands.add_parser("model", help="explore the protocol's model")
     modelled.add_argument("--size", choices=("short", "long"), default="long")
     modelled.add_argument("--traces", type=int, default=1_000, help="runs of the code to hold against it")
@@ -225,6 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return report(given.report, -1)
         if given.command == "simulate":
             return _simulate(given)
+        if given.command == "release":
+            return release(given.ledger, given.schedules)
     except LedgerError as error:
         print(error, file=sys.stderr)
         return 2
@@ -242,8 +294,19 @@ def _simulate(given: argparse.Namespace) -> int:
     total = simulate(batches, workers=given.workers, minutes=given.minutes, ledger=given.ledger)
     _print_sum(total)
     # A hundred of each in the 40,000 of a release; runs of a few seeds are for looking.
-    return _verdict(total, given.least if given.least >= 0 else total.schedules // 400)
+    return _verdict(total, given.least if given.least >= 0 else total.schedules // ONE_IN)
+
+
+def _until_nobody_reads() -> int:
+    """Run; a reader that has seen enough (`| head`) is no error that a user must read."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is written at the end
+        return READER_GONE
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_until_nobody_reads())

@@ -113,16 +113,32 @@ def read(path: Path) -> list[Batch]:
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
+    return once(read_all(path))
+
+
+def read_all(path: Path) -> list[Batch]:
+    """Return the batch of every line of a file, the half line of a killed run left out.
+
+    Raises:
+        LedgerError: A line cannot be read, or the file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LedgerError(f"{path}: cannot be read as a ledger: {error}") from error
     lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
-    batches, seen = [], set()
-    for number, line in enumerate(lines, start=1):
-        batch = decode(line, where=f"{path}:{number}")
+    return [decode(line, where=f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def once(batches: Sequence[Batch]) -> list[Batch]:
+    """Return the batches of which no seed stands in one before."""
+    kept, seen = [], set()
+    for batch in batches:
         seeds = range(batch.first, batch.last + 1)
-        if not seen.intersection(seeds):
-            batches.append(batch)
+        if seen.isdisjoint(seeds):
+            kept.append(batch)
         seen.update(seeds)
-    return batches
+    return kept
 
 
 def append(path: Path, batch: Batch) -> None:

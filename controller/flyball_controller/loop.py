@@ -32,7 +32,7 @@ from flyball_controller.core.step import step
 from flyball_controller.fleet_codec import decode_fleet, encode_fleet
 from flyball_controller.policy_set import PolicySet
 from flyball_controller.ports import Checkpoint, Conflict, PortError, Saved
-from flyball_controller.publication import backfill, circuits_of, is_news, to_params
+from flyball_controller.publication import backfill, circuits_of, is_news, is_refused, to_params
 from flyball_controller.round_records import Ports, Remembered, RunReport, Trigger, fault_of, reset_record
 
 __all__ = ["Ports", "Remembered", "RunReport", "Trigger", "run_once"]
@@ -282,7 +282,9 @@ class _Rounds:
                 continue  # checks that move nothing leave no trace
             state = after
             decisions.append(decision)
-            if is_news(decision, before):
+            news = is_news(decision, before, held=held)
+            held = held and is_refused(decision)
+            if news:
                 record = journal_record(
                     decision,
                     seen,

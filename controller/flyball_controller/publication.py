@@ -12,6 +12,8 @@ from flyball.circuit_item import TEXT_MAX
 from flyball.contract import FLEET, Circuit, CircuitState, TargetParams
 from flyball_controller.codec import short_hash
 from flyball_controller.core.baseline import confidence, expected_ratio, learn
+from flyball_controller.core.guardrails import hold_is_active
+from flyball_controller.core.inspect import SKEW_S
 from flyball_controller.core.model import Decision, Evidence, Observation, Quality, Reason, Setpoint
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.promise import next_rarity
@@ -19,6 +21,8 @@ from flyball_controller.core.state import State
 from flyball_controller.core.threshold import trips_for
 
 EVIDENCE_S = 3_600.0  # of the past; what is older has left no trace in the rarity of evidence
+
+TOLD_EVERY_S = 3_600.0  # what lasts is told again in each hour: a journal of one day shows it, too
 
 # Reasons that are worth a journal line even when nothing changed.
 NEWS = frozenset(
@@ -33,19 +37,56 @@ NEWS = frozenset(
         Reason.CORRELATED_FAILURE_FREEZE,
     }
 )
+_REFUSALS = frozenset({Reason.OBSERVATION_INVALID, Reason.OBSERVATION_LATE})
 
 
-def is_news(decision: Decision, before: State) -> bool:
-    """Return whether a step deserves a journal line: it changed something, or something unusual happened."""
+def is_news(decision: Decision, before: State, *, held: bool = False) -> bool:
+    """Return whether a step deserves a journal line: it changed something, or something unusual happened.
+
+    What lasts (a hold, impossible windows) is told when it begins, once an hour, and
+    when it ends. `held`: an operator held or released the target since the last step.
+    """
     if decision.changed or decision.regime != before.law.regime:
         return True
-    return any(item.reason in NEWS and not _known(item, before) for item in decision.evidence)
+    if not is_refused(decision) and (held or _ended(decision, before)):
+        return True
+    return any(item.reason in NEWS and not _known(item, decision, before) for item in decision.evidence)
 
 
-def _known(item: Evidence, before: State) -> bool:
-    """Return whether the step before said so already: a target that is gone must not fill the journal."""
-    blind_before = before.data_s >= 0.0 and before.seen_s - before.data_s > item.threshold
-    return item.reason == Reason.BLIND_TOO_LONG and blind_before
+def is_refused(decision: Decision) -> bool:
+    """Return whether the window could not count, so that nothing was decided about holds either."""
+    return any(item.reason in _REFUSALS for item in decision.evidence)
+
+
+def _ended(decision: Decision, before: State) -> bool:
+    """Return whether something that was told to last is over with this step."""
+    held = hold_is_active(before.hold, before.seen_s) and not hold_is_active(before.hold, decision.at_s)
+    return held or _lies_lasted(before)
+
+
+def _lies_lasted(state: State) -> bool:
+    """Return whether windows were impossible for so long that the newest began after the last good look.
+
+    An impossible window moves the stamp and the sequence, nothing else. The first one or two
+    are not seen here, so they are told; neither a good window nor history is mistaken for one.
+    """
+    return state.sequence > 0 and state.stamp_s > state.seen_s + SKEW_S
+
+
+def _known(item: Evidence, decision: Decision, before: State) -> bool:
+    """Return whether an earlier step said so: a target that is gone or held must not fill the journal."""
+    if item.reason == Reason.BLIND_TOO_LONG:
+        return before.data_s >= 0.0 and before.seen_s - before.data_s > item.threshold
+    if item.reason == Reason.OPERATOR_HOLD:
+        return hold_is_active(before.hold, before.seen_s) and _same_hour(before.seen_s, decision.at_s)
+    if item.reason == Reason.OBSERVATION_INVALID:
+        moved = decision.stamp_s > before.stamp_s  # else it will be offered again, which is another fault
+        return moved and _lies_lasted(before) and _same_hour(before.stamp_s, decision.stamp_s)
+    return False
+
+
+def _same_hour(one_s: float, other_s: float) -> bool:
+    return one_s // TOLD_EVERY_S == other_s // TOLD_EVERY_S
 
 
 def backfill(state: State, history: Sequence[Observation], policy: Policy, *, now_s: float) -> State:

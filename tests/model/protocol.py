@@ -27,7 +27,11 @@ Controller = tuple[int, int, int, int, int, int, int]
 
 
 class Size(NamedTuple):
-    """How much may happen."""
+    """How much may happen.
+
+    An odd number of events ends open, and a tick that renews it may be lost: ticks do not
+    come again here, so P5 would miss a renewal that the product makes in the next minute.
+    """
 
     controllers: int = 2
     events: int = 2
@@ -70,23 +74,27 @@ class Machine:
 
     def edges(self, state: State) -> Iterator[Edge]:
         """Yield every step that is possible."""
-        for who, controller in enumerate(state[4]):
-            step = controller[0]
-            if step == IDLE:
-                yield from self._wake(state, who)
-                continue
-            if state[7][3]:
-                yield self._crash(state, who)
-            if step == WOKEN:
-                yield from self._load(state, who)
-            elif step == LOADED:
-                yield from self._save(state, who)
-            elif step == AGAIN:
-                yield self._again(state, who)
-            else:
-                yield from self._publish(state, who)
-        yield from self._time(state)
-        yield from self._read(state)
+        for who in range(len(state[4])):
+            yield from self.controller(state, who)
+        yield from self.time(state)
+        yield from self.reads(state)
+
+    def controller(self, state: State, who: int) -> Iterator[Edge]:
+        """Yield the steps of one controller."""
+        step = state[4][who][0]
+        if step == IDLE:
+            yield from self._wake(state, who)
+            return
+        if state[7][3]:
+            yield self._crash(state, who)
+        if step == WOKEN:
+            yield from self._load(state, who)
+        elif step == LOADED:
+            yield from self._save(state, who)
+        elif step == AGAIN:
+            yield self._again(state, who)
+        else:
+            yield from self._publish(state, who)
 
     # --- events ----------------------------------------------------------------------------
 
@@ -264,7 +272,8 @@ class Machine:
 
     # --- time and the client ---------------------------------------------------------------------
 
-    def _time(self, state: State) -> Iterator[Edge]:
+    def time(self, state: State) -> Iterator[Edge]:
+        """Yield the step of the clock, if there is time left."""
         now = state[0]
         if now >= self.size.time:
             return
@@ -275,7 +284,8 @@ class Machine:
         broken = "P1" if checkpoint[0] < state[1][0] else self._judge_client(state, after)
         yield Edge("time passes", after, broken)
 
-    def _read(self, state: State) -> Iterator[Edge]:
+    def reads(self, state: State) -> Iterator[Edge]:
+        """Yield the looks of the client: at the circuit item as it is, and as it was."""
         known = state[5]
         for item in {state[2], state[3]}:
             if item[0] and rules.takes(known[0], item[0], wrong=self.wrong):

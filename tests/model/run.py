@@ -17,6 +17,7 @@ SMALL = Size(duplicates=0, throttles=0, crashes=1, lost=1, ticks=0, time=2)
 ALONE = Size(controllers=1)  # with every fault
 RIVALS = Size(duplicates=0, lost=0, throttles=0, crashes=0, ticks=2, time=0)
 HUNT = ((RIVALS, 200_000), (Size(), 10_000), (ALONE, 200_000), (Size(), 400_000))
+WHOLE = Size(time=2)  # each fault once: what `make test` explores
 LONG = (Size(), Size(controllers=3, events=2, duplicates=0, throttles=0, crashes=0, time=2))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from flyball import aws
 from flyball.contract import decode_circuit, decode_document
 from flyball_controller import loop
-from flyball_controller.aws import appconfig, publish_document
+from flyball_controller.aws import publish_document
 from flyball_controller.aws.publish_document import content_hash
 from flyball_controller.codec import decode_state
 
@@ -48,9 +48,7 @@ state_of = lru_cache(maxsize=2_048)(decode_state)
 circuit_of = by_identity(decode_circuit)
 _hash_of = by_identity(content_hash)
 PLACES: tuple[tuple[Any, str, Any, Any], ...] = (
-    (appconfig, "decode_document", decode_document, document_of),
     (publish_document, "decode_document", decode_document, document_of),
-    (appconfig, "content_hash", content_hash, _hash_of),
     (publish_document, "content_hash", content_hash, _hash_of),
     (loop, "decode_state", decode_state, state_of),
     (aws, "decode_circuit", decode_circuit, circuit_of),

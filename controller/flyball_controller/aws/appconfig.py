@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from flyball.contract import DEFAULT_PARAMS, ContractError, Document, TargetParams, decode_document
+from flyball.contract import DEFAULT_PARAMS, ContractError, Document, TargetParams
 from flyball_controller.aws.appconfig_api import (
     CONFLICT,
     IN_FLIGHT,
@@ -39,7 +39,7 @@ from flyball_controller.aws.appconfig_api import (
 )
 from flyball_controller.aws.clients import AppConfigClient
 from flyball_controller.aws.errors import AwsError
-from flyball_controller.aws.publish_document import UNREADABLE, Wish, above, content_hash, make_wish
+from flyball_controller.aws.publish_document import UNREADABLE, Reading, Readings, Wish, above, make_wish
 from flyball_controller.aws.publish_plan import (
     Facts,
     Limits,
@@ -122,6 +122,7 @@ class AppConfigPublisher:
         self._limits = limits
         self._defaults = defaults
         self._new_id = new_id
+        self._readings = Readings()
 
     def limit(self, limits: Limits) -> None:
         """Obey other limits from now on: a policy was applied."""
@@ -195,7 +196,7 @@ class AppConfigPublisher:
         deployments = self._api.deployments()
         document, content, version, number = self._standing(deployments)
         rolled_back = tuple(
-            RolledBack(d.number, content_hash(found) if (found := self._document(d.version)) else "")
+            RolledBack(d.number, self._reading(d.version).content)
             for d in deployments
             if d.ours and d.state in ROLLED_BACK and d.number > record.rollback_seen
         )
@@ -235,20 +236,20 @@ class AppConfigPublisher:
         content = ""
         for deployment in deployments:
             if deployment.ours and deployment.state in STANDING:
-                document = self._document(deployment.version)
+                document, identity = self._reading(deployment.version)
                 if document is not None:
-                    content = content or content_hash(document)
+                    content = content or identity
                     return document, content, deployment.version, deployment.number
                 content = content or f"{UNREADABLE}{deployment.number}"
         return None, content, 0, 0
 
     def _document(self, version: int) -> Document | None:
         """Return the document of a hosted version, None if it is gone or no client could read it."""
+        return self._reading(version).document
+
+    def _reading(self, version: int) -> Reading:
         data = self._api.content(version)
-        try:
-            return None if data is None else decode_document(data)
-        except ContractError:
-            return None
+        return Reading(None, "") if data is None else self._readings.of(data)
 
     # --- the record ------------------------------------------------------------------------
 
@@ -330,11 +331,9 @@ class AppConfigPublisher:
         """Return whether an earlier attempt created this version and nobody deployed it or anything newer."""
         if any(d.version == version.number for d in seen.deployments):
             return False
-        document = self._document(version.number)
+        document, content = self._reading(version.number)
         standing = seen.document.revision if seen.document else 0
-        return (
-            document is not None and document.revision > standing and content_hash(document) == wish.content
-        )
+        return document is not None and document.revision > standing and content == wish.content
 
     def _start(self, wish: Wish, hosted: int, seen: _Seen) -> _Outcome:
         try:

@@ -13,11 +13,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flyball.contract import Document, TargetParams, decode_document, encode_document
+from flyball.contract import ContractError, Document, TargetParams, decode_document, encode_document
 from flyball_controller.codec import canonical_json
 
 UNREADABLE = "unreadable:"  # begins what stands in for the identity of a document that cannot be read
 HASH_PREFIX = "flyball content "  # of the description of a version and of a deployment
+READINGS_KEPT = 4  # what stands, what is in flight, what we published, what was rolled back
 
 
 class Wish(NamedTuple):
@@ -42,6 +43,41 @@ def content_hash(document: Document) -> str:
     """
     content = (document.targets, document.defaults, document.policy_hash)
     return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+class Reading(NamedTuple):
+    """What bytes say to a client: the document (None if it could not read them) and its identity."""
+
+    document: Document | None
+    content: str
+
+
+class Readings:
+    """Reads bytes, and remembers the last few: a tick meets the same bytes as the tick before.
+
+    Most rounds publish nothing, and would read and hash the fleet's document for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Reading] = {}
+
+    def of(self, data: bytes) -> Reading:
+        """Return what the bytes say. Total: unreadable bytes give no document and the identity "".
+
+        >>> Readings().of(b"{}")
+        Reading(document=None, content='')
+        """
+        reading = self._kept.pop(data, None)
+        if reading is None:
+            try:
+                document = decode_document(data)
+                reading = Reading(document, content_hash(document))
+            except ContractError:
+                reading = Reading(None, "")
+        self._kept[data] = reading  # the newest used stands last
+        if len(self._kept) > READINGS_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return reading
 
 
 def adds_nothing(

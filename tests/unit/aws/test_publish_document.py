@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.contract import DEFAULT_PARAMS, ContractError, RetryParams, TargetParams, decode_document
-from flyball_controller.aws.publish_document import Wish, above, adds_nothing, content_hash, make_wish
+from flyball_controller.aws.publish_document import (
+    READINGS_KEPT,
+    Readings,
+    Wish,
+    above,
+    adds_nothing,
+    content_hash,
+    make_wish,
+)
 
 NOW = 1_700_000_000.9
 CALM = TargetParams()
@@ -115,3 +123,27 @@ def test_the_revision_rises_above_every_version_number():
     raised = above(first, 40)
     assert (raised.document.revision, decode_document(raised.data).revision) == (41, 41)
     assert raised.content == first.content
+
+
+def test_a_reading_is_what_the_bytes_say_however_often_they_are_read():
+    """What is remembered must be what would be read anew."""
+    readings, data = Readings(), wish({"a": TIGHT}).data
+    first = readings.of(data)
+    assert first == (decode_document(data), content_hash(decode_document(data)))
+    assert readings.of(bytes(bytearray(data))) is first
+    assert readings.of(b"no document") == (None, "")
+
+
+def test_only_the_last_few_readings_are_kept():
+    """A document of a whole fleet is large, and a container lives for days."""
+    readings = Readings()
+    data = [wish({f"t{n}": TIGHT}).data for n in range(READINGS_KEPT + 1)]
+    first = readings.of(data[0])
+    for one in data[1:-1]:
+        readings.of(one)
+    assert readings.of(data[0]) is first  # and is the newest used now
+    readings.of(data[-1])
+    assert readings.of(data[0]) is first
+    second = readings.of(data[1])  # had been dropped
+    assert second == Readings().of(data[1])
+    assert len(readings._kept) == READINGS_KEPT

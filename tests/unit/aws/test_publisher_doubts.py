@@ -73,3 +73,17 @@ def test_a_doubt_ends_when_a_later_start_goes_through():
     world.now_s += 60.0
     assert world.profile.deploy_by_hand(world.profile.versions[tight_version][0])
     assert world.publish(loose).found_edited == ("t",)
+
+
+def test_a_document_that_stands_is_read_once():
+    """A tick of a large fleet would spend more on reading the same bytes again than on deciding."""
+    world = _World()
+    assert world.publish(CALM).status.code == "deployed"
+    first = world.publisher.current()
+    world.publish(CALM)
+    assert first is not None
+    assert world.publisher.current() is first
+    assert world.publish(TIGHT).status.code == "deployed"
+    after = world.publisher.current()
+    assert after is not None
+    assert after.targets["t"] == TIGHT

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_runs import T0, calm, run, window
 from flyball.contract import CircuitState, Document, TargetParams
 from flyball_controller.codec import with_digest
-from flyball_controller.core.model import Mode
+from flyball_controller.core.model import Mode, Observation, Quality
+from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED, BUDGET_THROTTLED
 from flyball_controller.core.state import initial_state, nominal_setpoint
 from flyball_controller.operate import (
     Base,
@@ -45,6 +47,24 @@ def restricted(budget: float = 0.0):
     return state._replace(law=state.law._replace(applied=applied, off_since_s=1.0))
 
 
+def test_what_a_plan_publishes_is_what_the_next_round_applies():
+    """Else the document flaps: the plan's value for one round, then the controller's own again."""
+    state, decisions = run([*calm(0, 60), *(window(60 + minute, fast=200) for minute in range(3))], POLICY)
+    assert decisions[-1].regime.name == "BROKEN"
+    for lowered in (0.05, 0.2):
+        policy = POLICY._replace(budget_nominal=lowered)
+        expected = expected_setpoint(state, policy)
+        silence = Observation("t", T0 + 64 * 60.0, 60.0, T0 + 64 * 60.0, quality=Quality.MISSING)
+        _, (silent,) = run([silence], policy, state)
+        assert silent.applied == expected
+        assert expected.budget_ratio == lowered
+
+
+def test_a_plan_leaves_a_budget_that_the_law_raised():
+    """Partial failure with proven headroom: a plan about something else must not take the retries away."""
+    assert expected_setpoint(restricted(3.0), POLICY).budget_ratio == 3.0
+
+
 @given(st.integers(1, 4), st.floats(0.0, 3.0), st.integers(1, 4), st.floats(0.0, 3.0))
 def test_a_plan_never_loosens_what_is_applied_and_never_exceeds_the_policy(attempts, budget, now, now_budget):
     """Loosening is the controller's, after it has seen clean windows."""
@@ -53,7 +73,8 @@ def test_a_plan_never_loosens_what_is_applied_and_never_exceeds_the_policy(attem
     applied = state.law.applied._replace(max_attempts=now, budget_ratio=now_budget)
     found = expected_setpoint(state._replace(law=state.law._replace(applied=applied)), policy)
     assert found.max_attempts == min(attempts, now)
-    assert found.budget_ratio == min(budget, now_budget)
+    raised = now_budget in (BUDGET_THROTTLED, BUDGET_RAISED, BUDGET_FULL)  # by the law, not by a policy
+    assert found.budget_ratio == (now_budget if raised else min(budget, now_budget))
     assert expected_setpoint(None, policy) == nominal_setpoint(policy)
 
 

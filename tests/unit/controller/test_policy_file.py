@@ -155,6 +155,14 @@ def test_compiling_loses_nothing(tmp_path):
         (b'{"compiled":1,"default":{"open_floor":"x"},"targets":{}}', "must be a number"),
         (b'{"compiled":1,"default":{},"targets":{"a":3}}', "targets.a must be an object"),
         (b'{"compiled":1,"default":[],"targets":{}}', "must be objects"),
+        (
+            b'{"compiled":1,"default":{"retry_floor":0.7},"targets":{}}',
+            "c.json: default: retry_floor must not exceed open_floor",
+        ),
+        (
+            b'{"compiled":1,"default":{},"targets":{"a":{"attempts_min":4,"attempts_nominal":2}}}',
+            "c.json: targets.a: attempts_min must not exceed attempts_nominal",
+        ),
     ],
 )
 def test_compiled_text_edited_by_hand_gets_the_same_kind_of_error(data, part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.fakes import MemoryCheckpoints
 from flyball_controller.policy_set import load_preset
@@ -114,6 +115,15 @@ def test_a_policy_under_a_wrong_identity_is_refused(store):
     store.items[content_key("abc")] = store.items[content_key(TWO_LOOP.hash)]
     with pytest.raises(PolicyError, match=f"#policy/abc: holds policy {TWO_LOOP.hash}"):
         read_policy(store, "abc")
+
+
+def test_a_policy_that_contradicts_itself_is_refused_as_its_file_would_be(store):
+    """Written past `flyball apply`, under its right identity."""
+    broken = TWO_LOOP._replace(default=with_digest(TWO_LOOP.default._replace(z_act=6.0)))
+    store_policy(store, broken, now_s=NOW_S)
+    with pytest.raises(PolicyError, match="default: z_open must be at least z_act") as caught:
+        read_policy(store, broken.hash)
+    assert (caught.value.field, caught.value.code) == ("z_open", "contradiction")
 
 
 @pytest.mark.parametrize(
