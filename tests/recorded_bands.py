@@ -1,13 +1,12 @@
 """Streams that take the value detector through everything it knows, drawn from a seed, and what it said.
 
 The sister of tests/recorded_streams.py for core/band.py. After a deliberate change of
-verdicts: `python tests/recorded_bands.py` records anew and names the streams that differ.
+verdicts: `python tools/record_decisions.py` records anew and names the streams that differ.
 Only `random()` is drawn from, whose sequence Python promises to keep.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from hashlib import sha256
@@ -121,22 +120,3 @@ def said(name: str, seed: int) -> Said:
         state, verdict = step(state, point, KINDS[name].settings)
         verdicts.append(verdict)
     return Said(verdicts, state)
-
-
-def main() -> None:
-    """Write the file and say what is new."""
-    before = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
-    found = {}
-    for name in KINDS:
-        for seed in range(SEEDS):
-            one = said(name, seed)
-            firing = sum(verdict.firing for verdict in one.verdicts)
-            found[f"{name}/{seed}"] = {"verdicts": len(one.verdicts), "firing": firing, "digest": one.digest}
-    FILE.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    for key, entry in found.items():
-        if before.get(key) != entry:
-            print(f"{key}: {before.get(key, {}).get('firing', 'no')} -> {entry['firing']} rows firing")
-
-
-if __name__ == "__main__":
-    main()

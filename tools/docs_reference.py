@@ -38,7 +38,8 @@ from flyball_controller.core.model import Observation, Reason
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.state import initial_state
 from flyball_controller.core.step import step
-from flyball_controller.policy_file import RULES, load_policy
+from flyball_controller.policy_file import load_policy
+from flyball_controller.policy_ranges import RULES
 from flyball_controller.policy_set import PRESETS
 from flyball_handlers.events import Code
 
@@ -140,7 +141,7 @@ def _unit(name: str) -> str:
 
 def policy_rules() -> str:
     """Return what must hold between fields."""
-    return "\n".join(f"- {says}" for _, says, _ in RULES)
+    return "\n".join(f"- {rule.text}" for rule in RULES)
 
 
 def presets() -> str:

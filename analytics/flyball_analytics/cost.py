@@ -25,7 +25,7 @@ ITEMS = 2  # checkpoint and circuit of a target
 POLL_S = 45.0  # of the AppConfig Agent
 CIRCUIT_READS_PER_DAY = 17_520.0  # of one warm environment: one in about 5 s
 CONTROLLER_METRICS, CONTROLLER_ALARM_METRICS, ALARMS_PER_TARGET = 12.0, 17.0, 2.0
-CLIENT_METRICS = 12.0  # per target, once for all callers and once per function
+CLIENT_METRICS = 12.0  # per target, once for all callers in an account and once per function
 STREAM_UPDATES_PER_MIN = 12.0  # metrics of a target in a stream
 STREAM_UPDATE_GB = 0.5e-6  # half a kilobyte of JSON
 TICK_FIXED_S, TICK_TARGET_S, TICK_GB = 0.1, 0.005, 0.5  # assumed, not yet measured on AWS
@@ -44,6 +44,7 @@ class Fleet(NamedTuple):
 
     `environments`: execution environments of callers that are warm, on average.
     `functions`: functions that call each target, on average. `changes_per_h`: deployments.
+    `accounts`: those whose metrics one controller reads (MetricAccounts), each with callers of each target.
     """
 
     targets: int
@@ -53,6 +54,7 @@ class Fleet(NamedTuple):
     cold_starts_per_day: float = 0.0
     changes_per_h: float = 0.25  # one in four hours: a quiet fleet
     stream: bool = False  # metrics come by a stream beside the tick
+    accounts: int = 1
 
 
 class Calls(NamedTuple):
@@ -119,6 +121,7 @@ class Bill(NamedTuple):
     avoided: Span | None = None  # outages avoided, closed loop, less what is refused while all is well
     # USD that a lost request must cost at least, in the kindest and the worst world; infinite: never pays.
     break_even_usd_per_request: Span | None = None
+    accounts: int = 1
 
     @property
     def total(self) -> float:
@@ -174,6 +177,7 @@ def bill(
         total / retries if retries > 0.0 else None,
         _avoided(stakes, saved),
         None if saved is None or saved.kept is None else _least_usd(total, saved.kept),
+        fleet.accounts,
     )
 
 
@@ -210,6 +214,10 @@ def queries_per_target() -> int:
     return sum(1 for _ in client_metrics("any").sources())
 
 
+def _times(accounts: int) -> str:
+    return f" x {accounts} accounts" if accounts > 1 else ""
+
+
 def _controller(fleet: Fleet, price: Mapping[str, float]) -> tuple[Line, ...]:
     """Return what rises with targets, and what is always there."""
     ticks, n = HOURS * HOUR_S / TICK_S, fleet.targets
@@ -222,8 +230,8 @@ def _controller(fleet: Fleet, price: Mapping[str, float]) -> tuple[Line, ...]:
         Line(
             "metrics read",
             c,
-            f"{ticks:,.0f} ticks x {queries} metrics x {n:,}",
-            ticks * queries * n * price["metric_data"],
+            f"{ticks:,.0f} ticks x {queries} metrics x {n:,}" + _times(fleet.accounts),
+            ticks * queries * n * fleet.accounts * price["metric_data"],
         ),
         Line(
             "ticks (Lambda)",
@@ -268,7 +276,8 @@ def _controller(fleet: Fleet, price: Mapping[str, float]) -> tuple[Line, ...]:
 
 def _fleet(fleet: Fleet, price: Mapping[str, float]) -> tuple[Line, ...]:
     """Return what rises with functions, environments and changes."""
-    metrics = CLIENT_METRICS * (1.0 + fleet.functions) * fleet.targets
+    metrics = CLIENT_METRICS * (fleet.accounts + fleet.functions) * fleet.targets
+    apart = f"{fleet.accounts} accounts" if fleet.accounts > 1 else "1"
     circuit = fleet.environments * CIRCUIT_READS_PER_DAY * DAYS
     polls = fleet.environments * HOURS * HOUR_S / POLL_S
     changed = fleet.environments * fleet.changes_per_h * HOURS
@@ -278,7 +287,7 @@ def _fleet(fleet: Fleet, price: Mapping[str, float]) -> tuple[Line, ...]:
         Line(
             "metrics of the clients",
             f,
-            f"{CLIENT_METRICS:g} x (1 + {fleet.functions:g} functions) x {fleet.targets:,}",
+            f"{CLIENT_METRICS:g} x ({apart} + {fleet.functions:g} functions) x {fleet.targets:,}",
             metrics * price["custom_metric"],
         ),
         Line(

@@ -14,6 +14,10 @@ NOTE = (
     f"Prices of {REGION} as known on {AS_OF}, mostly from secondary sources, without free tiers and "
     "discounts: check AWS's price pages (--price replaces one). A month has 730 hours."
 )
+ACCOUNTS = (
+    "Every metric is asked for in each account, and each account is taken to call every target. "
+    "Links that share metrics between accounts and assumed roles have no price."
+)
 _TITLES = {Group.CONTROLLER: "The controller", Group.FLEET: "The fleet"}
 
 
@@ -31,6 +35,8 @@ def dollars(usd: float) -> str:
 def sentences(bill: Bill, *, saved: Saved | None, stakes: Stakes) -> list[str]:
     """Return what the bill comes to, and what has to be saved, in words."""
     told = [f"flyball costs about {dollars(bill.total)} USD a month."]
+    if bill.accounts > 1:
+        told.append(ACCOUNTS)
     if bill.received_at_limit:
         told.append(
             "At the policy's limit of changes, documents received would cost "

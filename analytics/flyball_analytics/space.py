@@ -7,7 +7,7 @@
       min_requests: {from: 8, to: 80, steps: 4, scale: log}
 
 A space knows fields and bounds of `Policy`, never histories or results. What breaks a
-rule between fields (policy_file.RULES) is no policy: it is left out, and counted.
+rule between fields (policy_ranges.RULES) is no policy: it is left out, and counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from flyball_analytics.scenarios.node import Node, ScenarioError, read_node
 from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.policy import Policy
-from flyball_controller.policy_file import RANGES, RULES
+from flyball_controller.policy_ranges import RANGES, contradiction
 from flyball_controller.policy_set import policy_from_fields
 
 Value = bool | int | float | str
@@ -189,9 +189,9 @@ def policy_at(base: Policy, point: Point) -> Policy:
         PolicyError: If the point breaks a rule between fields.
     """
     policy = policy_from_fields(point, base=base, where="space")
-    for field, text, holds in RULES:
-        if not holds(policy):
-            raise PolicyError(text, field=field)
+    broken = contradiction(policy)
+    if broken is not None:
+        raise PolicyError(broken.text, field=broken.field, code="contradiction")
     return with_digest(policy)
 
 

@@ -217,7 +217,7 @@ WORDS: dict[Reason, Words] = {
         "In a full queue a retry times out like the first attempt; where it does not, retries repair.",
     ),
     R.CLAMPED_TO_BOUND: Words(
-        "wanted {measured} attempts, the bound is {threshold}",
+        "wanted {measured} (attempts, or retry budget), the bound is {threshold}",
         _count,
         "A guardrail cut the wish to what a client may obey.",
     ),

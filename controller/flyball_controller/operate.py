@@ -27,6 +27,7 @@ from flyball.contract import (
 )
 from flyball.errors import printable
 from flyball_controller.codec import canonical_json
+from flyball_controller.core.guardrails import clip
 from flyball_controller.core.inspect import TIME_MAX_S
 from flyball_controller.core.model import Mode, Setpoint
 from flyball_controller.core.policy import Policy
@@ -95,18 +96,13 @@ class Plan(NamedTuple):
 def expected_setpoint(state: State | None, policy: Policy) -> Setpoint:
     """Return what clients of a target would be told under a policy, given its state now.
 
-    What is applied now, inside the new nominal values; nominal for a target without
-    a state. What a policy tightened or a failure restricted is never loosened by a
+    What is applied now, cut to the policy's bounds as the next round will cut it; nominal
+    for a target without a state. What a policy tightened or a failure restricted is never loosened by a
     plan: the controller does that, after it has seen clean windows.
     """
-    nominal = nominal_setpoint(policy)
     if state is None:
-        return nominal
-    applied = state.law.applied
-    return applied._replace(
-        max_attempts=min(applied.max_attempts, nominal.max_attempts),
-        budget_ratio=min(applied.budget_ratio, nominal.budget_ratio),
-    )
+        return nominal_setpoint(policy)
+    return clip(state.law.applied, policy)
 
 
 def expected_targets(

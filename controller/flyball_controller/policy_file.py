@@ -17,7 +17,7 @@ that Lambda, which reads presets and compiled JSON, never pays for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from flyball_controller.codec import with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
-from flyball_controller.policy_ranges import RANGES
+from flyball_controller.policy_ranges import RANGES, contradiction
 from flyball_controller.policy_set import (
     NO_CANARIES,
     NO_PROBES,
@@ -47,45 +47,6 @@ __all__ = ["PRESETS", "RANGES", "PolicyError", "PolicySet", "load_policy", "pars
 
 FILE_BYTES_MAX = 1_000_000
 TOP_KEYS = ("version", "preset", "mode", "defaults", "targets", "probes", "description")
-
-# Rules between fields: what must hold, and what to do if it does not.
-RULES: tuple[tuple[str, str, Callable[[Policy], bool]], ...] = (
-    (
-        "attempts_min",
-        "attempts_min must not exceed attempts_nominal: the ladder goes down, not up",
-        lambda p: p.attempts_min <= p.attempts_nominal,
-    ),
-    (
-        "retry_floor",
-        "retry_floor must not exceed open_floor: act on retries before cutting traffic",
-        lambda p: p.retry_floor <= p.open_floor,
-    ),
-    (
-        "open_floor",
-        "open_floor must stay under trip_ceiling, or nothing could ever open",
-        lambda p: p.open_floor < p.trip_ceiling,
-    ),
-    (
-        "normal_floor",
-        "normal_floor must not exceed open_floor: what is normal cannot be a reason to open",
-        lambda p: p.normal_floor <= p.open_floor,
-    ),
-    (
-        "z_open",
-        "z_open must be at least z_act: cutting traffic needs the stronger evidence",
-        lambda p: p.z_open >= p.z_act,
-    ),
-    (
-        "min_errors",
-        "min_errors must not exceed min_requests",
-        lambda p: p.min_errors <= p.min_requests,
-    ),
-    (
-        "throttle_base_ms_throttled",
-        "throttle_base_ms_throttled must be at least throttle_base_ms_nominal",
-        lambda p: p.throttle_base_ms_throttled >= p.throttle_base_ms_nominal,
-    ),
-)
 
 
 def load_policy(source: str) -> PolicySet:
@@ -207,14 +168,16 @@ def _policy(fields: object, base: Policy, lines: Lines, *path: str) -> Policy:
         if key in changes:
             changes[key] = kind[str(changes[key]).upper().replace("-", "_")]
     policy = base._replace(**changes)
-    for field, text, holds in RULES:
-        if not holds(policy):
-            at = next((key for key in (field, *plain) if key in plain and key in text), field)
-            raise PolicyError(
-                f"{lines.at(*path, at)}: {text} (see {', '.join(sorted(plain)) or 'preset'})",
-                field=field,
-                code="contradiction",
-            )
+    broken = contradiction(policy)
+    if broken is not None:
+        at = next(
+            (key for key in (broken.field, *plain) if key in plain and key in broken.text), broken.field
+        )
+        raise PolicyError(
+            f"{lines.at(*path, at)}: {broken.text} (see {', '.join(sorted(plain)) or 'preset'})",
+            field=broken.field,
+            code="contradiction",
+        )
     return with_digest(policy)
 
 

@@ -1,13 +1,18 @@
-"""The lowest and highest sensible value of every number of a policy, by field.
+"""What the numbers of a policy may be: lowest and highest sensible value by field, and rules between fields.
 
-One table for all readers: of YAML, of compiled policies and of the store. So a
+One table of each for all readers: of YAML, of compiled policies and of the store. So a
 policy edited after it was compiled, or written into the store by somebody else, is
-held to the same ranges as the file that people write. The JSON Schema, the table of
-defaults in the docs and the tests of validation are made from it. It knows no
-reader and no rule between fields (those stand in `policy_file.RULES`).
+held to the same ranges and rules as the file that people write. The JSON Schema, the
+table of defaults in the docs and the tests of validation are made from it. It knows no
+reader: who knows file and line says where.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flyball_controller.core.policy import Policy
 
 RANGES: dict[str, tuple[float, float]] = {
     "attempts_nominal": (1, 4),
@@ -71,3 +76,59 @@ RANGES: dict[str, tuple[float, float]] = {
     "changes_per_h_max": (1, 60),
     "change_gap_s": (0.0, 3_600.0),
 }
+
+
+class Rule(NamedTuple):
+    """What must hold between fields. `field` is blamed; `text` says what to do if it does not hold."""
+
+    field: str
+    text: str
+    holds: Callable[[Policy], bool]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "attempts_min",
+        "attempts_min must not exceed attempts_nominal: the ladder goes down, not up",
+        lambda p: p.attempts_min <= p.attempts_nominal,
+    ),
+    Rule(
+        "retry_floor",
+        "retry_floor must not exceed open_floor: act on retries before cutting traffic",
+        lambda p: p.retry_floor <= p.open_floor,
+    ),
+    Rule(
+        "open_floor",
+        "open_floor must stay under trip_ceiling, or nothing could ever open",
+        lambda p: p.open_floor < p.trip_ceiling,
+    ),
+    Rule(
+        "normal_floor",
+        "normal_floor must not exceed open_floor: what is normal cannot be a reason to open",
+        lambda p: p.normal_floor <= p.open_floor,
+    ),
+    Rule(
+        "z_open",
+        "z_open must be at least z_act: cutting traffic needs the stronger evidence",
+        lambda p: p.z_open >= p.z_act,
+    ),
+    Rule(
+        "min_errors",
+        "min_errors must not exceed min_requests",
+        lambda p: p.min_errors <= p.min_requests,
+    ),
+    Rule(
+        "throttle_base_ms_throttled",
+        "throttle_base_ms_throttled must be at least throttle_base_ms_nominal",
+        lambda p: p.throttle_base_ms_throttled >= p.throttle_base_ms_nominal,
+    ),
+)
+
+
+def contradiction(policy: Policy) -> Rule | None:
+    """Return the first rule between fields that a policy breaks, None if it breaks none.
+
+    >>> contradiction(Policy()), contradiction(Policy(min_errors=50, min_requests=20)).field
+    (None, 'min_errors')
+    """
+    return next((rule for rule in RULES if not rule.holds(policy)), None)

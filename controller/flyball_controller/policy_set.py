@@ -23,7 +23,7 @@ from flyball_controller.codec import canonical_json, short_hash, with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
-from flyball_controller.policy_ranges import RANGES
+from flyball_controller.policy_ranges import RANGES, contradiction
 from flyball_controller.probes import Check, check_to_fields, checks_from_section
 
 PRESETS = ("two-loop", "adaptive", "fixed", "ladder")
@@ -71,7 +71,7 @@ class PolicySet(_Fields):
 
 
 def policy_from_fields(fields: Mapping[str, object], *, base: Policy, where: str) -> Policy:
-    """Return `base` with `fields` replaced, types checked.
+    """Return `base` with `fields` replaced, types and ranges checked, each field by itself.
 
     Raises:
         PolicyError: For an unknown field or a value of the wrong type; names `where`.
@@ -88,6 +88,15 @@ def policy_from_fields(fields: Mapping[str, object], *, base: Policy, where: str
             )
         changes[key] = _typed(key, value, getattr(base, key), where)
     return with_digest(base._replace(**changes))
+
+
+def _whole(fields: Mapping[str, object], *, base: Policy, where: str) -> Policy:
+    """Return the policy of these fields, which must not contradict each other."""
+    policy = policy_from_fields(fields, base=base, where=where)
+    broken = contradiction(policy)
+    if broken is not None:
+        raise PolicyError(f"{where}: {broken.text}", field=broken.field, code="contradiction")
+    return policy
 
 
 def _typed(key: str, value: object, like: object, where: str) -> object:
@@ -146,7 +155,7 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
     """Return the set that `compile_set` wrote.
 
     Raises:
-        PolicyError: If the bytes are no compiled policy of this version.
+        PolicyError: If the bytes are no compiled policy of this version, or hold one that no file may hold.
     """
     try:
         plain = json.loads(data)
@@ -162,7 +171,7 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
     default_fields, target_fields = plain.get("default"), plain.get("targets")
     if not isinstance(default_fields, dict) or not isinstance(target_fields, dict):
         raise PolicyError(f"{where}: 'default' and 'targets' must be objects", field="default")
-    default = policy_from_fields(default_fields, base=Policy(), where=f"{where}: default")
+    default = _whole(default_fields, base=Policy(), where=f"{where}: default")
     targets = {}
     for name, fields in target_fields.items():
         if not isinstance(fields, dict):
@@ -170,7 +179,7 @@ def load_compiled(data: bytes, *, where: str) -> PolicySet:
         problem = name_problem(name)
         if problem:
             raise PolicyError(f"{where}: the target {problem}", field="targets", code="bad-name")
-        targets[str(name)] = policy_from_fields(fields, base=default, where=f"{where}: targets.{name}")
+        targets[str(name)] = _whole(fields, base=default, where=f"{where}: targets.{name}")
     canaries = {}
     listed = plain.get("canaries") or {}
     if not isinstance(listed, dict):

@@ -37,6 +37,7 @@ class Options(NamedTuple):
     targets: int | None
     requests_per_month: float | None
     functions: float
+    accounts: int
     environments: float
     cold_starts: float
     changes_per_h: float | None
@@ -63,15 +64,16 @@ class Two(NamedTuple):
     others: PolicySet
 
 
-AMOUNT = click.FloatRange(min=0.0)
+AMOUNT, COUNT = click.FloatRange(min=0.0), click.IntRange(min=1)
 
 
 @click.command(short_help="Say what flyball itself costs in a month, and what it has to save.")
 @click.argument("files", nargs=-1, metavar="[HISTORY...]", type=click.Path(path_type=Path))
 @click.option("--policy", default="two-loop", show_default=True, help="A preset or a policy file.")
-@click.option("--targets", type=click.IntRange(min=1), help="How many targets; default: those of HISTORY.")
+@click.option("--targets", type=COUNT, help="How many targets; default: those of HISTORY.")
 @click.option("--requests-per-month", type=AMOUNT, help="To all targets; default: counted in HISTORY.")
 @click.option("--functions", default=3.0, show_default=True, type=AMOUNT, help="Callers of each target.")
+@click.option("--accounts", default=1, show_default=True, type=COUNT, help="One controller reads so many.")
 @click.option("--environments", default=0.0, show_default=True, type=AMOUNT, help="Warm ones, on average.")
 @click.option("--cold-starts", default=0.0, show_default=True, type=AMOUNT, help="A day, of all callers.")
 @click.option("--changes-per-h", type=AMOUNT, help="Deployments; default: counted in HISTORY, else 0.25.")
@@ -119,9 +121,8 @@ def _cost(files: Sequence[Path], asked: Options, closed: ClosedLoop | None) -> N
         raise click.UsageError("--closed-loop needs a HISTORY, and compares --policy with --baseline alone")
     policies = load_policy(asked.policy)
     price = prices(_prices(asked.changed))
-    fleet = Fleet(
-        asked.targets or 0, 0.0, asked.functions, asked.environments, asked.cold_starts, stream=asked.stream
-    )
+    callers = (asked.functions, asked.environments, asked.cold_starts)
+    fleet = Fleet(asked.targets or 0, 0.0, *callers, stream=asked.stream, accounts=asked.accounts)
     found = Counted(fleet, Calls(0.0, asked.call_ms, asked.memory_mb, asked.usd_per_call), None)
     if files:
         two = Two(asked.policy, policies, asked.baseline, load_policy(asked.baseline))

@@ -88,6 +88,17 @@ class FlyballGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options that stand before a command; what is wrong with them has a code, too."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise _coded(error) from error
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; known errors end as one paragraph with their exit code."""
         try:
@@ -95,13 +106,18 @@ class FlyballGroup(click.Group):
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
-            raise click.UsageError(f"{error.format_message()} [{ErrorCode.USAGE}]", error.ctx) from error
+            raise _coded(error) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 click.echo(traceback.format_exc(), err=True)
             raise failure_of(error) from error
+
+
+def _coded(error: click.UsageError) -> click.UsageError:
+    """Return click's own error with the code by which it is explained."""
+    return click.UsageError(f"{error.format_message()} [{ErrorCode.USAGE}]", error.ctx)
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -13,6 +13,11 @@ from flyball.records import BOUNDS, CircuitState
 from flyball_controller.core.circuit import CircuitEvent, next_circuit
 from flyball_controller.core.model import Evidence, Hold, HoldKind, Reason, Setpoint
 from flyball_controller.core.policy import Policy
+from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED, BUDGET_THROTTLED
+
+# As numbers: to ask the enum itself runs Python code, and 3.11 warns about a number that it does not have.
+_CIRCUITS = frozenset(CircuitState)
+_BUDGETS_OF_THE_LAW = (BUDGET_THROTTLED, BUDGET_RAISED, BUDGET_FULL)
 
 
 class Guarded(NamedTuple):
@@ -45,9 +50,10 @@ def guard(wish: Setpoint, applied: Setpoint, hold: Hold, policy: Policy, at_s: f
         target = target._replace(max_attempts=limit)
     clipped = clip(target, policy)
     if clipped != target:
-        notes.append(
-            Evidence(Reason.CLAMPED_TO_BOUND, float(target.max_attempts), float(clipped.max_attempts), 0, 1.0)
-        )
+        wanted, bound = float(target.max_attempts), float(clipped.max_attempts)
+        if wanted == bound:
+            wanted, bound = target.budget_ratio, clipped.budget_ratio
+        notes.append(Evidence(Reason.CLAMPED_TO_BOUND, wanted, bound, 0, 1.0))
     if not inside(clipped, policy):
         notes.append(Evidence(Reason.GUARDRAIL_FAILED, 0.0, 0.0, 0, 1.0))
         clipped = applied
@@ -74,11 +80,17 @@ def _bounded(value: float, low: float, high: float) -> float:
 
 
 def clip(setpoint: Setpoint, policy: Policy) -> Setpoint:
-    """Return the setpoint inside the contract's bounds and the policy's."""
+    """Return the setpoint inside the contract's bounds and the policy's.
+
+    A budget above nominal is either one that the law raised, and stays, or the nominal
+    value of an earlier policy: a lowered one binds at once, off nominal too.
+    """
     retry = BOUNDS["retry"]
     breaker = BOUNDS["breaker"]
     attempts = int(_bounded(setpoint.max_attempts, 1, policy.attempts_nominal))
     budget = _bounded(setpoint.budget_ratio, *retry["budget_ratio"])
+    if budget > policy.budget_nominal and budget not in _BUDGETS_OF_THE_LAW:
+        budget = policy.budget_nominal
     base = int(_bounded(setpoint.throttle_base_ms, *retry["throttle_base_ms"]))
     probe = _bounded(setpoint.probe_ratio, *breaker["probe_ratio"])
     close_after = int(_bounded(setpoint.close_after, *breaker["close_after"]))
@@ -91,7 +103,7 @@ def inside(setpoint: Setpoint, policy: Policy) -> bool:
         1 <= setpoint.max_attempts <= policy.attempts_nominal
         and BOUNDS["retry"]["budget_ratio"][0] <= setpoint.budget_ratio <= BOUNDS["retry"]["budget_ratio"][1]
         and BOUNDS["breaker"]["probe_ratio"][0] <= setpoint.probe_ratio <= BOUNDS["breaker"]["probe_ratio"][1]
-        and setpoint.circuit in CircuitState
+        and setpoint.circuit in _CIRCUITS
     )
 
 

@@ -38,12 +38,16 @@ def make(stack: Stack, logical: str, kind: str, properties: Properties) -> Made:
 
 
 def role_statements(stack: Stack, role_arn: str) -> list[Statement]:
-    """Return every statement of a role: its own policies' and its managed policies'."""
+    """Return every statement of a role: its own policies' and its managed policies'.
+
+    A policy that a parameter names is of elsewhere; what it allows is not known, so it allows nothing here.
+    """
     role = stack.by_arn("AWS::IAM::Role", role_arn)
     documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
     documents += [
         stack.by_arn("AWS::IAM::ManagedPolicy", arn)["PolicyDocument"]
         for arn in role.get("ManagedPolicyArns", [])
+        if arn not in stack.given
     ]
     return [statement for document in documents for statement in statements(document, role_arn)]
 

@@ -72,6 +72,7 @@ class Stack:
             "AWS::StackName": name,
             "AWS::URLSuffix": "amazonaws.com",
         }
+        self.given = frozenset((parameters or {}).values())
         self.intrinsics = Intrinsics(template, parameters or {}, pseudo, self.made)
         aws.appconfig.call_validators_by(self._validate)
         for logical in self._resources:

@@ -188,7 +188,8 @@ def test_every_failure_class_has_a_code(capsys):
 
 def test_a_usage_error_has_a_code_and_still_shows_the_usage():
     """Options are click's to judge."""
-    for words in (("replay", "--nonsense"), ("nonsense",), ("replay",), ("schema", "x")):
+    before = (("--nonsense",), ("--nonsense", "replay"), ("--debug", "--debgu", "status"))
+    for words in (("replay", "--nonsense"), ("nonsense",), ("replay",), ("schema", "x"), *before):
         shown = run(*words, code=2).stderr
         assert shown.rstrip().endswith("[usage]")
         assert "Usage:" in shown

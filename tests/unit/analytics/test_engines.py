@@ -171,7 +171,7 @@ def test_compiled_from_a_number_of_windows_on_over_all_histories(capsys) -> None
     assert chosen(Engine.AUTO, COMPILE_FROM - 1) is Engine.INTERPRETED
     assert capsys.readouterr().err == ""
     assert chosen(Engine.AUTO, COMPILE_FROM) is Engine.COMPILED
-    assert "about 250,000 windows" in capsys.readouterr().err
+    assert "about 400,000 windows" in capsys.readouterr().err
     assert chosen(Engine.INTERPRETED, 10 * COMPILE_FROM) is Engine.INTERPRETED
 
 

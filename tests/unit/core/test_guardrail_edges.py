@@ -306,3 +306,31 @@ def test_the_fleets_verdict_enters_the_state_whole():
     shut = apply_fleet(state, FleetState(("a", "b", "c")), POLICY, target="t", fleet_size=9)
     assert shut == state._replace(open_allowed=False)
     assert apply_fleet(state, FleetState(), POLICY, target="t", fleet_size=9) is state
+
+
+@pytest.mark.parametrize("circuit", [-1, 5, 2.5, math.nan])
+def test_a_number_that_is_no_circuit_is_outside(circuit):
+    """Without a warning, which is an error here: Python 3.11 warns of `5 in CircuitState`."""
+    assert not inside(NOMINAL._replace(circuit=circuit), POLICY)
+    assert inside(NOMINAL._replace(circuit=4), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("applied", "nominal", "left"),
+    [
+        (0.2, 0.05, 0.05),
+        (0.05, 0.2, 0.05),
+        (0.1, 0.05, 0.1),
+        (1.0, 0.05, 1.0),
+        (3.0, 0.05, 3.0),
+        (2.0, 1.5, 1.5),
+    ],
+)
+def test_a_lowered_nominal_budget_binds_at_once_and_what_the_law_raised_it_to_stays(applied, nominal, left):
+    """A plan publishes the lower value; were the old one kept off nominal, the next round would undo it."""
+    policy = Policy(budget_nominal=nominal)
+    wish = NOMINAL._replace(budget_ratio=applied, throttle_base_ms=4_000)
+    guarded = guard(wish, wish, NO_HOLD, policy, 1.0)
+    assert guarded.setpoint == wish._replace(budget_ratio=left)
+    notes = () if left == applied else (note(Reason.CLAMPED_TO_BOUND, applied, left),)
+    assert guarded.evidence == notes

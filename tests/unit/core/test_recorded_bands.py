@@ -1,6 +1,6 @@
 """Verdicts on values recorded by an earlier version are made again, bit for bit.
 
-Whoever changes one on purpose records anew (`python tests/recorded_bands.py`) and says
+Whoever changes one on purpose records anew (`python tools/record_decisions.py`) and says
 in CHANGELOG.md what is judged otherwise now.
 """
 

@@ -63,6 +63,28 @@ def test_a_stream_costs_by_updates_and_a_little_by_volume():
     )
 
 
+def test_metrics_of_three_accounts_are_asked_for_three_times_and_kept_thrice():
+    """43,800 x 10 x 3 metrics: 13.14. 12 series in each account and of each function: 21.60."""
+    found = lines(Fleet(1, functions=3.0, accounts=3))
+    assert found["metrics read"] == pytest.approx(13.14)
+    assert found["metrics of the clients"] == pytest.approx(12 * (3 + 3) * 0.30)
+    one = lines(Fleet(1, functions=3.0))
+    assert {part for part in found if found[part] != one[part]} == {"metrics read", "metrics of the clients"}
+
+
+def test_accounts_are_said_on_the_command_line_and_what_is_free_is_said_back():
+    """A bill that is silent about links and roles leaves the reader to search the price pages."""
+    shown = CliRunner().invoke(cli, ["cost", "--targets", "1", "--accounts", "3"])
+    assert shown.exit_code == 0
+    assert "43,800 ticks x 10 metrics x 1 x 3 accounts" in shown.output
+    assert "12 x (3 accounts + 3 functions) x 1" in shown.output
+    assert "Links that share metrics between accounts and assumed roles have no price" in shown.output
+    plain = CliRunner().invoke(cli, ["cost", "--targets", "1", "--accounts", "3", "--format", "json"])
+    assert json.loads(plain.output)["fleet"]["accounts"] == 3
+    assert CliRunner().invoke(cli, ["cost", "--targets", "1", "--accounts", "0"]).exit_code == 2
+    assert "accounts" not in CliRunner().invoke(cli, ["cost", "--targets", "1"]).output
+
+
 def test_the_limit_of_changes_is_priced_too():
     """12 an hour to 100 environments: 876,000 documents, 700.80 USD; the reason why changes are few."""
     made = bill(Fleet(1, environments=100.0), POLICY, prices())

@@ -12,15 +12,13 @@ from moto import mock_aws
 from flyball.telemetry import COUNT_METRICS, LATENCY
 from flyball_analytics.mapping.alarms import from_alarms, from_monitors
 from flyball_analytics.mapping.clientmetrics import from_clients
-from unit.mapping.stubs import NOW, NOW_S, REGION, days, stubbed
+from unit.mapping.stubs import NOW, NOW_S, REGION, days, no_other_account, stubbed
 
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch):
     """The SDK may look nowhere else."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    no_other_account(monkeypatch)
 
 
 @pytest.fixture

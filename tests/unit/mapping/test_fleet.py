@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
 from click.testing import CliRunner
-from moto import mock_aws
 
 from flyball_analytics.cli import cli
+from unit.mapping.stubs import QUIET, REGION, account_of
 
-REGION = "eu-west-1"
 COUNT = 60
-# moto has none of these.
-QUIET = [word for name in ("application-signals", "xray", "monitors") for word in ("--without", name)]
 SOURCES = (
     "import requests\ndef h(e, c):\n    return requests.post('https://pay.example/x', json=e)\n",
     "import boto3\ntable = boto3.resource('dynamodb').Table('orders')\n",
@@ -29,25 +23,10 @@ SOURCES = (
 def fleet(monkeypatch, tmp_path):
     """Sixty functions in an account, their sources in a folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    with mock_aws(config={"lambda": {"use_docker": False}}):
-        role = boto3.client("iam", REGION).create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("a.py", "")
-        functions = boto3.client("lambda", REGION)
-        for number in range(COUNT):
-            name = f"fn-{number:02d}"
-            functions.create_function(
-                FunctionName=name,
-                Runtime="python3.12",
-                Role=role["Arn"],
-                Handler="a.h",
-                Code={"ZipFile": code.getvalue()},
-                Timeout=3,
-            )
+    names = [f"fn-{number:02d}" for number in range(COUNT)]
+    with account_of(dict.fromkeys(names, 3), monkeypatch):
+        for number, name in enumerate(names):
             Path("src", name).mkdir(parents=True)
             Path("src", name, "app.py").write_text(SOURCES[number % len(SOURCES)])
         yield

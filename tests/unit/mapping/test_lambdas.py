@@ -5,50 +5,27 @@ moto has no provisioned concurrency: the draft's way of saying what could not be
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from datetime import UTC, datetime
 
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
-from moto import mock_aws
 
 from flyball_analytics.cli import cli
 from flyball_analytics.mapping.draft import draft_of, draft_text
 from flyball_analytics.mapping.lambdas import AwsReaders, list_functions, read_functions, readers
 from flyball_controller.ports import PortError
+from unit.mapping.stubs import NOW_S, QUIET, REGION, account_of
 
-NOW_S = 1_767_571_200.0  # 2026-01-05T00:00:00Z
-REGION, ACCOUNT = "eu-west-1", "123456789012"
-# moto has none of these; test_sources.py reads them from the SDK's own stubs.
-QUIET = [word for name in ("application-signals", "xray", "monitors") for word in ("--without", name)]
+ACCOUNT = "123456789012"
 
 
 @pytest.fixture
 def account(monkeypatch):
     """An account with three functions; the SDK may look nowhere else."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with mock_aws(config={"lambda": {"use_docker": False}}):
-        role = boto3.client("iam", REGION).create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("a.py", "")
-        functions = boto3.client("lambda", REGION)
-        for name, timeout in (("checkout", 3), ("mailer", 30), ("events", 10)):
-            functions.create_function(
-                FunctionName=name,
-                Runtime="python3.12",
-                Role=role["Arn"],
-                Handler="a.h",
-                Code={"ZipFile": code.getvalue()},
-                Timeout=timeout,
-                MemorySize=512,
-            )
+    with account_of({"checkout": 3, "mailer": 30, "events": 10}, monkeypatch) as functions:
         yield functions
 
 

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from flyball_analytics.cli import cli
+from unit.mapping.stubs import no_other_account
 
 LISTED = json.dumps({"Functions": [{"FunctionName": name, "Timeout": 3} for name in ("f", "g")]}).encode()
 
@@ -40,10 +41,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url(monkeypatch) -> Iterator[str]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    no_other_account(monkeypatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()

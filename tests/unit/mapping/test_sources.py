@@ -21,7 +21,7 @@ from flyball_analytics.mapping.clientmetrics import from_clients
 from flyball_analytics.mapping.found import FoundFunction, FoundSource
 from flyball_analytics.mapping.servicegraph import from_xray
 from flyball_analytics.mapping.targetnames import target_of
-from unit.mapping.stubs import NOW, NOW_S, REGION, days, stubbed
+from unit.mapping.stubs import NOW, NOW_S, REGION, days, no_other_account, stubbed
 
 DOCS = Path(__file__).resolve().parents[3] / "docs/how-to/map.md"
 
@@ -29,9 +29,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs/how-to/map.md"
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch):
     """The SDK may look nowhere else."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    no_other_account(monkeypatch)
 
 
 def edge(
