@@ -1,6 +1,7 @@
 /* The quiet path of the compiled replay, written in C by hand: what a compiler of C makes of the same arithmetic.
  *
- * A twin of analytics/flyball_analytics/fastreplay_loop.py and of the kernel that it calls,
+ * A twin of `window` in analytics/flyball_analytics/fastreplay_loop.py and of the kernel that it calls, one
+ * window after the other (the blocks of fastreplay_block.py are left out),
  * for benchmarks/bench_replay.py only. Build with -O3 -ffp-contract=off: a fused
  * multiply-add would change the last bits, and the benchmark compares the states.
  * The promise INDEPENDENT and the ladder law are left out; the benchmark uses neither.
@@ -8,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 
-enum { MINUTES = 60, VISITS = 3, HOURS = 168, RECENT = 24, RING = 16, RING_MAX = 15, UNVISITED = 65535 };
+enum { MINUTES = 60, VISITS = 3, HOURS = 168, RECENT = 24, RING = 16, RING_MAX = 15, VISIT_ROW = 64, UNVISITED = 65535 };
 #define QUANTA 65534
 #define MARGIN 1e-9
 
@@ -171,8 +172,8 @@ static void hour_closed(memory_t *m) {
         if (m->recent[i] != UNVISITED) values[n++] = m->recent[i];
     if (n >= VISITS) m->level[8] = (double)median_of(values, n) / QUANTA;
     n = 0;
-    for (int i = 0; i < MINUTES * VISITS; i += VISITS)
-        if (m->minute[i + 2] != UNVISITED) values[n++] = median3(m->minute[i], m->minute[i + 1], m->minute[i + 2]);
+    for (const int64_t *at = m->minute; at < m->minute + MINUTES; at++)
+        if (at[2 * VISIT_ROW] != UNVISITED) values[n++] = median3(at[0], at[VISIT_ROW], at[2 * VISIT_ROW]);
     m->level[9] = n ? (double)median_of(values, n) / QUANTA : 0.0;
     m->hour_before[slot] = m->hour[slot];
     m->hour[slot] = (int64_t)(value * QUANTA + 0.5);
@@ -291,11 +292,12 @@ static void visit(memory_t *m, double start_s, double period_s, double ratio) {
         if (count < 1) count = start_s - first * 60.0 >= period_s ? 0 : 1;
     }
     for (int64_t minute = first; minute < first + count; minute++) {
-        int64_t slot = minute % MINUTES, *at = m->minute + slot * VISITS;
-        at[2] = at[1];
-        at[1] = at[0];
+        int64_t slot = minute % MINUTES, *at = m->minute + slot;
+        at[2 * VISIT_ROW] = at[VISIT_ROW];
+        at[VISIT_ROW] = at[0];
         at[0] = (int64_t)(ratio * QUANTA + 0.5);
-        m->medians[slot] = at[2] != UNVISITED ? (double)median3(at[0], at[1], at[2]) / QUANTA : 0.0;
+        int64_t middle = median3(at[0], at[VISIT_ROW], at[2 * VISIT_ROW]);
+        m->medians[slot] = at[2 * VISIT_ROW] != UNVISITED ? (double)middle / QUANTA : 0.0;
     }
 }
 

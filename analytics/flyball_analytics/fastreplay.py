@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # Compiling costs as much as interpreting this many windows, loading what was compiled before a
 # tenth of it (benchmarks/bench_replay.py prints it). In a process that has it, ...
-COMPILE_FROM = 250_000
+COMPILE_FROM = 400_000
 COMPILED_FROM = 256  # ... a history this short is not worth laying out in arrays.
 # After a handed-over window the interpreter goes on until this many windows were quiet
 # again, twice as many after each stretch too short to be worth the way back.

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyball_analytics.replay import with_looks
-from flyball_controller.core.inspect import PERIOD_MAX_S, PERIOD_MIN_S
 from flyball_controller.core.model import Observation, Quality
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ COUNTS = (
     "short_circuited",
     "errors_permanent",
 )
+
+# By value; what is none raises KeyError, as Quality() would raise ValueError.
+_QUALITIES = {int(quality): quality for quality in Quality}
 
 
 class History(NamedTuple):
@@ -69,24 +71,20 @@ class History(NamedTuple):
         """Return one row as the step sees it."""
         if row in self.odd:
             return self.odd[row]
-        floats = {name: float(_at(getattr(self, name), row)) for name in FLOATS}
-        counts = {name: int(_at(getattr(self, name), row)) for name in COUNTS}
-        return Observation(
-            self.target,
-            floats["start_s"],
-            floats["window_s"],
-            floats["arrived_s"],
-            latency_ms_p50=floats["latency_ms_p50"],
-            latency_ms_p99=floats["latency_ms_p99"],
-            quality=Quality(int(_at(self.quality, row))),
-            **counts,
-        )
+        columns = (
+            self.start_s, self.window_s, self.arrived_s, self.requests, self.timeouts, self.errors_fast,
+            self.throttles, self.attempts, self.request_failures, self.short_circuited,
+            self.errors_permanent, self.latency_ms_p50, self.latency_ms_p99,
+        )  # fmt: skip
+        values: list[Any] = [column.item(row if column.size > 1 else 0) for column in columns]
+        quality = _QUALITIES[self.quality.item(row if self.quality.size > 1 else 0)]
+        return Observation._make((self.target, *values, quality))
 
     def seen(self, row: int) -> list[tuple[Observation, bool]]:
         """Return what is stepped through to get past a row: the looks before it (True), and the row."""
         observation = self.observation(row)
-        if self.looks_s is None or row == 0:
-            return [(observation, False)]
+        if self.looks_s is None or row == 0 or self.sound[row]:
+            return [(observation, False)]  # sound: no gap before it
         # Only the arrival of the row before counts; its other numbers may be anything.
         before = observation._replace(arrived_s=self._arrived_s(row - 1))
         return list(with_looks([before, observation], period_s=self.looks_s))[1:]
@@ -200,7 +198,7 @@ def _sound(arrays: Mapping[str, NDArray[Any]], rows: int, looks_s: float | None)
     start, window, arrived = arrays["start_s"], arrays["window_s"], arrays["arrived_s"]
     sound = np.ones(rows, dtype=np.bool_)
     sound &= (start >= 0.0) & (start <= TIME_FAST_MAX_S) & (start <= arrived)
-    sound &= (arrived <= TIME_FAST_MAX_S) & (window >= PERIOD_MIN_S) & (window <= PERIOD_MAX_S)
+    sound &= (arrived <= TIME_FAST_MAX_S) & (window > 0.0) & (window <= 86_400.0)
     for name in ("latency_ms_p50", "latency_ms_p99"):
         sound &= ((arrays[name] >= 0.0) | (arrays[name] == -1.0)) & (arrays[name] < np.inf)
     for name in COUNTS:

@@ -24,7 +24,13 @@ from tempfile import TemporaryFile
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from flyball_analytics import fastreplay_learning, fastreplay_loop, fastreplay_memory
+from flyball_analytics import (
+    fastreplay_block,
+    fastreplay_learning,
+    fastreplay_loop,
+    fastreplay_memory,
+    fastreplay_ring,
+)
 from flyball_controller.core import kernel, kernel_bounds, promise, threshold
 
 MODULES = (
@@ -33,6 +39,8 @@ MODULES = (
     threshold,
     promise,
     fastreplay_learning,
+    fastreplay_ring,
+    fastreplay_block,
     fastreplay_loop,
     fastreplay_memory,
 )
@@ -41,10 +49,6 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
     kernel: (
         "slot_of",
         "median3",
-        "minute_median",
-        "hour_quanta",
-        "recent_quanta",
-        "minutes_floor_quanta",
         "minutes_covered",
         "quanta",
         "level_of",
@@ -54,8 +58,12 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
         "kept_share",
         "learning_rate",
         "moved_spread",
+        "dispersion_prior",
+        "dispersion_after",
         "moved_dispersion",
         "moved_latency",
+        "proven_faded",
+        "proven_after",
         "moved_proven",
         "learned",
         "proven_peak",
@@ -66,31 +74,45 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
         "rare",
         "forget",
         "watched",
+        "hour_ratio",
+        "season_quanta",
         "third_closed",
+        "third_summed",
         "hour_closed",
+        "counted",
         "counted_median",
         "visit_minutes",
         "taught",
     ),
+    fastreplay_ring: ("put_window", "pools", "windows_kept", "pool_back"),
+    fastreplay_block: (
+        "block",
+        "run_limit",
+        "run_length",
+        "is_odd",
+        "copied",
+        "laid_out",
+        "renewed",
+        "taught_run",
+        "judged",
+        "surely_clean",
+        "noted",
+        "evidence",
+        "hours",
+    ),
     fastreplay_loop: (
         "advance",
         "window",
-        "put_window",
-        "pools",
-        "windows_kept",
-        "pool_back",
         "minute_ratio",
-        "hour_ratio",
         "stays_quiet",
         "keep_books",
     ),
 }
 ENTRY = "advance"
-# These make lists, and need the runtime that counts references to them.
-WITH_LISTS = ("hour_quanta", "counted_median", "recent_quanta", "minutes_floor_quanta")
 # Rare or long: inlined they would only crowd the registers of the loop.
 APART = (
-    *WITH_LISTS,
+    "season_quanta",
+    "counted_median",
     ENTRY,
     "wilson_bounds",
     "likelihood_ratio",
@@ -102,6 +124,15 @@ APART = (
     "pool_back",
     "third_closed",
     "hour_closed",
+    # One kind of work each; the arrays that they do not need are not handed over.
+    "run_length",
+    "copied",
+    "laid_out",
+    "renewed",
+    "taught_run",
+    "judged",
+    "evidence",
+    "hours",
 )
 
 
@@ -145,10 +176,7 @@ def _built(njit: Callable[..., Any], *, cache: bool) -> Callable[..., int]:
             inline = "never" if name in APART else "always"
             keep = cache and name == ENTRY
             # Counting references to arrays that the caller holds anyway takes four fifths of the time.
-            made[plain] = njit(error_model="numpy", cache=keep, inline=inline, _nrt=name in WITH_LISTS)(twin)
-    made[kernel.lower_median] = made[
-        fastreplay_learning.counted_median
-    ]  # equal results; a sort costs too much
+            made[plain] = njit(error_model="numpy", cache=keep, inline=inline, _nrt=False)(twin)
     for space in spaces:
         for name, value in list(space.items()):
             if isinstance(value, FunctionType) and value in made:

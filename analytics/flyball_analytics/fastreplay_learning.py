@@ -1,29 +1,28 @@
 """What a quiet window teaches, over arrays: evidence, hours, minutes, the level. Part of fastreplay_loop.py.
 
-The arithmetic is the kernel's; here it is put where it belongs, in place. One function
-has another form than in the core: the median of whole numbers, which compiled code
-counts out and the interpreter sorts out. See fastreplay_loop.py for the rules.
+The arithmetic is the kernel's; here it is put where it belongs, in place. The medians
+of whole numbers have another form than in the core: compiled code counts them out in
+arrays where they lie, the interpreter sorts lists. See fastreplay_loop.py for the rules.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from flyball_controller.core.baseline import THIRD_S
+from flyball_controller.core.baseline import RECENT, THIRD_S
 from flyball_controller.core.kernel import (
     HOURS,
     MINUTES,
     QUANTA,
+    UNVISITED,
     VISITS,
     kept_share,
     learned,
     level_of,
-    minute_median,
+    median3,
     minutes_covered,
-    minutes_floor_quanta,
     proven_peak,
     quanta,
-    recent_quanta,
     slot_of,
 )
 from flyball_controller.core.promise import NORMAL_MAX, QUANTUM, TROUBLES, bet, likelihood_ratio, multiplied
@@ -36,6 +35,11 @@ if TYPE_CHECKING:
     Memory: TypeAlias = Any
     Params: TypeAlias = Any
     Floats: TypeAlias = Any
+    Counts: TypeAlias = Any
+
+
+VISIT_ROW = 64  # the profile of minutes: all newest visits, all before them, all before those
+NEAR = 16  # quanta, in which most medians move within an hour
 
 
 class LevelNow(NamedTuple):
@@ -111,18 +115,45 @@ def watched(
     sums[5] += requests
 
 
+def hour_ratio(memory: Memory, hour: int, visits_min: int) -> float:
+    """Return the seasonal ratio of an hour of the week; kept while it lasts."""
+    cached = memory.hour_cached
+    if cached[0] != hour:
+        cached[0], cached[1] = hour, season_quanta(memory, hour, visits_min) / QUANTA
+    season: float = cached[1]
+    return season
+
+
+def season_quanta(memory: Memory, hour: int, visits_min: int) -> int:
+    """Return the seasonal quanta of an hour of the week, as `hour_quanta` does."""
+    newest, before, visits, week = memory.hour, memory.hour_before, memory.hour_visits, memory.week
+    best = 0
+    if visits[hour] >= visits_min:
+        best = newest[hour] if newest[hour] < before[hour] else before[hour]
+    for day in range(len(week)):
+        slot = hour % 24 + 24 * day
+        week[day] = newest[slot] if visits[slot] > 0 else UNVISITED
+    daily = counted_median(week, visits_min if visits_min > 1 else 1, newest[hour])
+    return daily if daily > best else best
+
+
 def third_closed(memory: Memory, third: int, hour: int) -> None:
     """Begin the next third of an hour; if that is another hour, close the one that is over."""
     sums, index = memory.sums, memory.running
-    if sums[5] > 0.0:
-        mean = sums[4] / sums[5]
-        if mean < sums[3]:
-            sums[3] = mean
+    third_summed(sums, sums[4], sums[5])
     index[1], sums[4], sums[5] = third, 0.0, 0.0
     if hour != index[0]:
         if sums[1] > 0.0:
             hour_closed(memory)
         index[0] = hour
+
+
+def third_summed(sums: Floats, failures: float, requests: float) -> None:
+    """Keep the ratio of a third that is over, if it is the best of the hour."""
+    if requests > 0.0:
+        mean = failures / requests
+        if mean < sums[3]:
+            sums[3] = mean
 
 
 def hour_closed(memory: Memory) -> None:
@@ -132,38 +163,56 @@ def hour_closed(memory: Memory) -> None:
     value = sums[0] / sums[1]
     if sums[2] > value:
         value = sums[2]
-    for back in range(len(recent) - 1, 0, -1):
+    for back in range(RECENT - 1, 0, -1):
         recent[back] = recent[back - 1]
     recent[0] = quanta(sums[3])
-    known = recent_quanta(recent)
+    known = counted_median(recent, VISITS, memory.nearest[0])
     if known >= 0:
+        memory.nearest[0] = known
         memory.level[8] = known / QUANTA
-    memory.level[9] = minutes_floor_quanta(memory.minute) / QUANTA
+    lowest = counted_median(memory.middles, 1, memory.nearest[1])
+    memory.nearest[1] = lowest if lowest > 0 else 0
+    memory.level[9] = memory.nearest[1] / QUANTA
     memory.hour_before[slot] = memory.hour[slot]
     memory.hour[slot] = quanta(value)
     visits[slot] = visits[slot] + 1 if visits[slot] < 255 else 255
     sums[0], sums[1], sums[2], sums[3] = 0.0, 0.0, 0.0, 1.0
-    memory.hour_cached[0] = -1.0
+    if slot % 24 == int(memory.hour_cached[0]) % 24:
+        memory.hour_cached[0] = -1.0  # the season of the running hour has this one among its days
 
 
-def counted_median(values: list[int]) -> int:
-    """Return what `lower_median` returns, for values from 0 to 65,535, without sorting them.
+def counted_median(values: Counts, least: int, near: int) -> int:
+    """Return what `lower_median` returns for the known ones of values from 0 to UNVISITED; -1 if too few.
 
     It halves the range until one value is left that enough others do not exceed: the
-    counting runs in vectors, which for some ten values is quicker than any sort.
+    counting runs in vectors, which for some ten values is quicker than any sort. It
+    begins around `near`, which may be anything: the median an hour ago saves ten counts.
     """
-    needed = (len(values) - 1) // 2 + 1
-    low, high = 0, 65_535
+    known = 0
+    for place in range(len(values)):
+        known += 1 if values[place] != UNVISITED else 0
+    if known < least:
+        return -1
+    needed = (known - 1) // 2 + 1
+    low, high = 0, UNVISITED
+    if counted(values, near + NEAR) >= needed and near + NEAR < high:
+        high = near + NEAR
+    if near > NEAR and counted(values, near - NEAR) < needed:
+        low = near - NEAR + 1
     while low < high:
         middle = (low + high) >> 1
-        count = 0
-        for value in values:
-            count += 1 if value <= middle else 0
-        if count >= needed:
-            high = middle
-        else:
-            low = middle + 1
+        enough = counted(values, middle) >= needed
+        low = low if enough else middle + 1
+        high = middle if enough else high
     return low
+
+
+def counted(values: Counts, limit: int) -> int:
+    """Return how many values do not exceed a limit."""
+    count = 0
+    for place in range(len(values)):
+        count += 1 if values[place] <= limit else 0
+    return count
 
 
 def visit_minutes(memory: Memory, start_s: float, period_s: float, ratio: float) -> None:
@@ -172,11 +221,15 @@ def visit_minutes(memory: Memory, start_s: float, period_s: float, ratio: float)
     first, count = minutes_covered(start_s, period_s)
     for minute in range(first, first + count):
         slot = minute % MINUTES
-        at = slot * VISITS
-        profile[at + 2] = profile[at + 1]
-        profile[at + 1] = profile[at]
-        profile[at] = quanta(ratio)
-        memory.medians[slot] = minute_median(profile, slot) / QUANTA
+        newest, middle, oldest = quanta(ratio), profile[slot], profile[VISIT_ROW + slot]
+        profile[2 * VISIT_ROW + slot] = oldest
+        profile[VISIT_ROW + slot] = middle
+        profile[slot] = newest
+        known = median3(newest, middle, oldest)
+        memory.middles[slot] = known if oldest != UNVISITED else UNVISITED
+        memory.medians[slot] = (known if oldest != UNVISITED else 0) / QUANTA
+        if slot == 0:
+            memory.medians[MINUTES] = memory.medians[0]
 
 
 def taught(

@@ -10,27 +10,28 @@ Containers that the core rebuilds are changed in place here, and two answers are
 that the core works out anew each time: the medians of the minutes and the season of
 the running hour. Both are pure functions of the profiles, renewed where those change.
 
+Where a busy target's minutes follow each other, fastreplay_block.py takes up to an hour of
+them at once. `window` is the measure: what a block does is what `window` would have done.
+
 Every function also runs uncompiled; the tests do that on short histories.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from flyball_analytics.fastreplay_learning import LevelNow, rare, taught, visit_minutes, watched
-from flyball_controller.core.evidence import RING_LENGTH_MAX
+from flyball_analytics.fastreplay_block import SHORTEST, block
+from flyball_analytics.fastreplay_learning import LevelNow, hour_ratio, rare, taught, visit_minutes, watched
+from flyball_analytics.fastreplay_ring import Pooled, pools, put_window
 from flyball_controller.core.kernel import (
     HOURS,
     MINUTES,
-    QUANTA,
     confidence_of,
     expected_of,
-    hour_quanta,
     level_of,
     slot_of,
 )
 from flyball_controller.core.kernel_bounds import is_calm, is_clean, is_surely_under
-from flyball_controller.core.regime import CLEAN_REQUESTS
 from flyball_controller.core.threshold import Trips, trips_for
 
 if TYPE_CHECKING:
@@ -43,17 +44,8 @@ if TYPE_CHECKING:
     Params: TypeAlias = Any
     Floats: TypeAlias = Any
 
-RING = RING_LENGTH_MAX + 1  # one place more than is remembered: the newest window is written before it counts
+PAUSE_MAX = 512  # twice the windows between two attempts at blocks where those come to nothing
 DATA_LOW, BETWEEN, CLEAN = 0, 1, 2  # what a quiet window is counted as
-
-
-class Pooled(NamedTuple):
-    """Sums over the newest windows, as the verdict needs them."""
-
-    span_s: float
-    requests: int
-    failures: int
-    timeouts: int
 
 
 def advance(columns: Columns, first: int, last: int, memory: Memory, params: Params) -> int:
@@ -64,12 +56,17 @@ def advance(columns: Columns, first: int, last: int, memory: Memory, params: Par
         values[5], values[6], values[7], values[8], values[9],
     )  # fmt: skip
     memory.hour_cached[0] = -1.0
-    row = first
+    row, again, pause = first, first, 1
     while row < last and columns.sound[row] != 0:
         before = row
-        row, level = window(columns, row, level, memory, params)
+        if row >= again:
+            row, level = block(columns, row, last, level, memory, params)
+            pause = 1 if row - before >= SHORTEST else 2 * pause if pause < PAUSE_MAX else pause
+            again = row + pause // 2
         if row == before:
-            break
+            row, level = window(columns, row, level, memory, params)
+            if row == before:
+                break
     values[0], values[1], values[2] = level.failures_ew, level.requests_ew, level.spread
     values[3], values[4], values[5] = level.dispersion, level.latency_ms, level.proven_per_s
     values[6], values[7] = level.learned_s, level.typical_ms
@@ -130,82 +127,6 @@ def window(
     return row + 1, taught(columns, row, level, ratio, requests, period_s, memory, params)
 
 
-def put_window(
-    columns: Columns, row: int, start_s: float, period_s: float, requests: int, timeouts: int, memory: Memory
-) -> int:
-    """Write the window into the free place of the ring and return the place; it counts only later."""
-    mask = columns.mask
-    place: int = (memory.ring_at[0] + 1) % RING
-    times, counts = memory.ring_times, memory.ring_counts
-    times[place, 0], times[place, 1] = start_s, period_s
-    counts[place, 0], counts[place, 1] = requests, timeouts
-    counts[place, 2] = columns.errors_fast[row & mask[7]]
-    counts[place, 3] = columns.throttles[row & mask[8]]
-    counts[place, 4] = columns.attempts[row & mask[9]]
-    counts[place, 5] = columns.request_failures[row & mask[10]]
-    counts[place, 6] = columns.short_circuited[row & mask[11]]
-    return place
-
-
-def pools(
-    memory: Memory,
-    place: int,
-    start_s: float,
-    period_s: float,
-    requests: int,
-    failures: int,
-    timeouts: int,
-    level: LevelNow,
-    params: Params,
-) -> tuple[Pooled, Pooled, int]:
-    """Return the pool to act on, the one to call it clean, and how many windows are kept."""
-    enough = params.min_requests
-    keep = int(CLEAN_REQUESTS * level.dispersion)
-    if enough > keep:
-        keep = enough
-    if requests >= keep and start_s >= memory.times[5]:
-        one = Pooled(period_s, requests, failures, timeouts)  # a busy target: this window says it all
-        return one, one, 1
-    span_s = params.pool_s_max
-    if period_s > span_s:
-        span_s = period_s
-    length = memory.ring_at[1] + 1
-    kept = windows_kept(memory, place, length, keep, params.pool_s_max)
-    pool = pool_back(memory, place, kept, enough, span_s)
-    return pool, pool_back(memory, place, kept, keep, span_s), kept
-
-
-def windows_kept(memory: Memory, place: int, length: int, keep: int, span_s_max: float) -> int:
-    """Return how many of the newest windows are remembered, as `push_window` does."""
-    times, counts = memory.ring_times, memory.ring_counts
-    kept, requests, span_s = 1, counts[place, 0], times[place, 1]
-    while kept < length:
-        older = (place - kept) % RING
-        if requests >= keep or span_s + times[older, 1] > span_s_max or kept >= RING_LENGTH_MAX:
-            break
-        kept += 1
-        requests += counts[older, 0]
-        span_s += times[older, 1]
-    return kept
-
-
-def pool_back(memory: Memory, place: int, kept: int, enough: int, span_s_max: float) -> Pooled:
-    """Return the sums over the newest windows, as `pool_windows` does."""
-    times, counts = memory.ring_times, memory.ring_counts
-    span_s = 0.0
-    requests, failures, timeouts = 0, 0, 0
-    for back in range(kept):
-        at = (place - back) % RING
-        late = times[at, 0] < memory.times[5]
-        if late or requests >= enough or span_s + times[at, 1] > span_s_max:
-            break
-        span_s += times[at, 1]
-        requests += counts[at, 0]
-        timeouts += counts[at, 1]
-        failures += counts[at, 1] + counts[at, 2] + counts[at, 3]
-    return Pooled(span_s, requests, failures, timeouts)
-
-
 def minute_ratio(medians: Floats, minute: int) -> float:
     """Return the seasonal ratio of a minute of the hour, widened by one minute each side."""
     best: float = medians[minute]
@@ -216,16 +137,6 @@ def minute_ratio(medians: Floats, minute: int) -> float:
     if later > best:
         best = later
     return best
-
-
-def hour_ratio(memory: Memory, hour: int, visits_min: int) -> float:
-    """Return the seasonal ratio of an hour of the week; kept while it lasts."""
-    cached = memory.hour_cached
-    if cached[0] != hour:
-        found = hour_quanta(memory.hour, memory.hour_before, memory.hour_visits, hour, visits_min)
-        cached[0], cached[1] = hour, found / QUANTA
-    season: float = cached[1]
-    return season
 
 
 def stays_quiet(pool: Pooled, trips: Trips, dispersion: float, params: Params) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
+from flyball_analytics.fastreplay_block import DESK
 from flyball_analytics.fastreplay_columns import COUNT_FAST_MAX, COUNTS, FLOATS, History
-from flyball_analytics.fastreplay_loop import RING
-from flyball_controller.core.baseline import MINUTES, QUANTA, Baseline
+from flyball_analytics.fastreplay_learning import VISIT_ROW
+from flyball_analytics.fastreplay_ring import RING
+from flyball_controller.core.baseline import MINUTES, QUANTA, RECENT, Baseline
 from flyball_controller.core.evidence import Window
 from flyball_controller.core.guardrails import guard
-from flyball_controller.core.kernel import minute_median
+from flyball_controller.core.kernel import HOURS, UNVISITED, VISITS, minute_median
 from flyball_controller.core.model import HoldKind, Mode, Regime
 from flyball_controller.core.policy import Law, Policy
 from flyball_controller.core.promise import Rarity, needed_s
@@ -88,7 +90,10 @@ class Memory(NamedTuple):
     windows in a row that are bad, clean; hold factor; useless; sequence. `sums`: of the
     hour failures, requests, peak, best third; of the third failures, requests. `running`:
     hour, third. `ring_at`: place of the newest window, how many there are. `counted`:
-    quiet windows with too little data, between, clean.
+    quiet windows with too little data, between, clean. `minute`: three rows of VISIT_ROW
+    places, the newest visits first. Derived: `medians` of the minutes as ratios, the first
+    one again at the end; `middles`, the same in quanta, UNVISITED where unknown;
+    `nearest`, the last medians of hours and of minutes. Scratch: `desk`, `week`.
     """
 
     level: NDArray[np.float64]
@@ -109,6 +114,10 @@ class Memory(NamedTuple):
     ring_at: NDArray[np.int64]
     counted: NDArray[np.int64]
     kept: NDArray[np.float64]
+    desk: NDArray[np.float64]
+    middles: NDArray[np.int64]
+    week: NDArray[np.int64]
+    nearest: NDArray[np.int64]
 
 
 def columns_for(history: History) -> Columns:
@@ -199,19 +208,36 @@ def memory_of(state: State) -> Memory:
         ),
         np.array([base.hour_index, base.third_index], ints),
         np.array([state.rarity.any_s, *state.rarity.independent_s], floats),
-        np.array(base.minute, ints),
-        np.array([minute_median(base.minute, minute) / QUANTA for minute in range(MINUTES)], floats),
+        _visits(base.minute),
+        np.array([minute_median(base.minute, at % MINUTES) / QUANTA for at in range(MINUTES + 1)], floats),
         np.array(base.hour, ints),
         np.array(base.hour_before, ints),
         np.array(base.hour_visits, ints),
         np.full(2, -1.0),
-        np.array(base.recent, ints),
+        np.array(base.recent + (UNVISITED,) * 8, ints),
         ring_times,
         ring_counts,
         np.array([(len(state.ring) - 1) % RING, len(state.ring)], ints),
         np.zeros(3, ints),
         np.full(2, -1.0),
+        np.ones(DESK),
+        np.array([_middle(base.minute, minute) for minute in range(MINUTES)] + [UNVISITED] * 4, ints),
+        np.zeros(HOURS // 24, ints),
+        np.zeros(2, ints),
     )
+
+
+def _visits(profile: tuple[int, ...]) -> NDArray[np.int64]:
+    import numpy as np
+
+    rows = np.full((VISITS, VISIT_ROW), UNVISITED, np.int64)
+    rows[:, :MINUTES] = np.array(profile).reshape(MINUTES, VISITS).T
+    return rows.reshape(-1)
+
+
+def _middle(profile: tuple[int, ...], minute: int) -> int:
+    known = profile[minute * VISITS + VISITS - 1] != UNVISITED
+    return minute_median(profile, minute) if known else UNVISITED
 
 
 def state_of(memory: Memory, before: State) -> State:
@@ -228,11 +254,11 @@ def state_of(memory: Memory, before: State) -> State:
     )
     level = Baseline(*memory.level.tolist())  # its first ten fields
     baseline = level._replace(
-        minute=tuple(memory.minute.tolist()),
+        minute=tuple(memory.minute.reshape(VISITS, VISIT_ROW)[:, :MINUTES].T.reshape(-1).tolist()),
         hour=tuple(memory.hour.tolist()),
         hour_before=tuple(memory.hour_before.tolist()),
         hour_visits=tuple(memory.hour_visits.tolist()),
-        recent=tuple(memory.recent.tolist()),
+        recent=tuple(memory.recent[:RECENT].tolist()),
         hour_index=hour_index,
         hour_failures=sums[0],
         hour_requests=sums[1],

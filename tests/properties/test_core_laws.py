@@ -87,6 +87,8 @@ def test_c4_applied_parameters_stay_inside_bounds_and_step_limits(stream, policy
         assert 1 <= now.max_attempts <= policy.attempts_nominal
         assert now.max_attempts - before.max_attempts <= policy.attempts_step
         assert BOUNDS["retry"]["budget_ratio"][0] <= now.budget_ratio <= BOUNDS["retry"]["budget_ratio"][1]
+        # Above nominal are the law's own budgets alone.
+        assert now.budget_ratio <= policy.budget_nominal or now.budget_ratio in (0.1, 1.0, 3.0)
         assert policy.probe_ratio_min <= now.probe_ratio <= 1.0
         before = now
 

@@ -272,8 +272,27 @@ def moved_dispersion(
     expected = requests * level
     if expected < 0.5:  # too few expected failures to say anything about their spread
         return dispersion
-    # As if twenty windows of independent failures had been seen before: the first wild one must not rule.
-    prior_rate = 1.0 / (learned_s / period_s + DISPERSION_PRIOR)
+    return dispersion_after(
+        dispersion, level, ratio, requests, expected, rate, dispersion_prior(learned_s, period_s)
+    )
+
+
+def dispersion_prior(learned_s: float, period_s: float) -> float:
+    """Return the weight of a window as if twenty of independent failures had been seen before all."""
+    # The first wild window must not rule.
+    return 1.0 / (learned_s / period_s + DISPERSION_PRIOR)
+
+
+def dispersion_after(
+    dispersion: float,
+    level: float,
+    ratio: float,
+    requests: int,
+    expected: float,
+    rate: float,
+    prior_rate: float,
+) -> float:
+    """Return the dispersion after a window of `expected` = requests x level failures, in which it shows."""
     if prior_rate < rate:
         rate = prior_rate
     excess = requests * ratio - expected
@@ -297,9 +316,19 @@ def moved_latency(level_ms: float, seen_ms: float, rate: float) -> float:
 
 def moved_proven(proven_per_s: float, attempts: int, requests: int, period_s: float) -> float:
     """Return the highest rate of attempts seen healthy, slowly forgotten."""
-    now = (attempts if attempts > 0 else requests) / period_s
-    faded = proven_per_s / (1.0 + PROVEN_FORGET * period_s)
-    return now if now > faded else faded
+    now_per_s = (attempts if attempts > 0 else requests) / period_s
+    return proven_after(proven_per_s, now_per_s, proven_faded(period_s))
+
+
+def proven_faded(period_s: float) -> float:
+    """Return the divisor by which a proven rate fades over a window."""
+    return 1.0 + PROVEN_FORGET * period_s
+
+
+def proven_after(proven_per_s: float, now_per_s: float, fading: float) -> float:
+    """Return the higher one of a window's rate and of the faded rate proven before."""
+    faded = proven_per_s / fading
+    return now_per_s if now_per_s > faded else faded
 
 
 def learned(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flyball_analytics.fastreplay_learning import counted_median
 from flyball_controller.core.baseline import Baseline
 from flyball_controller.core.kernel import (
+    UNVISITED,
     confidence_of,
     learning_rate,
     lower_median,
@@ -108,10 +109,20 @@ def test_a_slot_is_the_exact_floor(at_s):
         assert slot_of(at_s, length_s) == int(at_s // length_s)
 
 
-@given(values=st.lists(st.integers(0, 65_535), min_size=1, max_size=60))
-def test_counting_finds_the_median_that_sorting_finds(values):
-    """The compiled form counts, the interpreted one sorts."""
-    assert counted_median(values) == lower_median(sorted(values))
+@given(
+    values=st.lists(st.one_of(st.integers(0, 65_534), st.integers(250, 290)), min_size=1, max_size=60),
+    unknown=st.integers(0, 3),
+    near=st.one_of(st.integers(0, 65_534), st.integers(240, 300)),
+)
+def test_counting_finds_the_median_that_sorting_finds(values, unknown, near):
+    """The compiled form counts, from any guess, the interpreted one sorts the known ones."""
+    assert counted_median([UNVISITED] * unknown + values, 1, near) == lower_median(sorted(values))
+
+
+def test_too_few_known_values_have_no_counted_median():
+    """Two hours say nothing of a day; three are enough."""
+    assert counted_median([7, UNVISITED, 3], 3, 0) == -1
+    assert counted_median([7, UNVISITED, 3, 5], 3, 0) == 5
 
 
 @given(values=st.tuples(*[st.integers(0, 65_535)] * 3))

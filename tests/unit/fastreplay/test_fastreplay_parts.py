@@ -12,7 +12,7 @@ import numba
 import pytest
 
 from core_runs import T0, calm, window
-from flyball_analytics import fastreplay, fastreplay_jit, fastreplay_loop
+from flyball_analytics import fastreplay, fastreplay_jit, fastreplay_learning, fastreplay_loop
 from flyball_analytics.fastreplay import COMPILE_FROM, NO_COMPILER, Engine, run, run_with
 from flyball_analytics.fastreplay_columns import columns_of, history_of
 from flyball_analytics.fastreplay_memory import can_serve, is_quiet, memory_of, params_for, state_of
@@ -160,8 +160,9 @@ def test_the_copies_for_the_compiler_call_each_other_and_nothing_else():
     assert len(made) == len(set(made)) == sum(len(names) for names in fastreplay_jit.KERNEL.values())
     assert advance is not fastreplay_loop.advance
     assert advance.__code__ is fastreplay_loop.advance.__code__
-    inner = advance.__globals__["hour_ratio"].__globals__
-    assert inner["hour_quanta"].__globals__["lower_median"].__name__ == "counted_median"
+    inner = advance.__globals__["window"].__globals__["hour_ratio"]
+    assert inner.__globals__["counted_median"] is not fastreplay_learning.counted_median
+    assert inner.__globals__["counted_median"].__code__ is fastreplay_learning.counted_median.__code__
     history = history_of(calm(0, 90), looks_s=None)
     copied = run_with(advance, history, Policy(), initial_state(Policy()))
     assert copied.state_bytes == run(history, Policy(), engine=Engine.INTERPRETED).state_bytes
