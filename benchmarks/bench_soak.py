@@ -2,12 +2,14 @@
 
     python benchmarks/bench_soak.py                                # 200 targets, six hours; some minutes
     python benchmarks/bench_soak.py --targets 1000 --days 7 --state week.json.gz  # hours of CPU
+    python benchmarks/bench_soak.py --targets 1000 --days 7 --state week.json.gz --workers 2  # side by side
     python benchmarks/bench_soak.py --storm 10000 --targets 1000   # the alarm storm instead
 
 A run with --state is saved each simulated hour and taken up again by the same
 command: tables and documents are put back, containers start cold, memory is
 judged inside each process. --wall-min stops after so many real minutes; --report
-judges a saved run, also one under way.
+judges a saved run, also one under way. --workers N lives the installations in N
+processes, each saved to a file of its own and judged by itself.
 Incidents: benchmarks/soak_traffic.py. Limits: benchmarks/soak_checks.py. Exit
 code 1 if a check fails, 4 if the run was too short to judge.
 """
@@ -28,15 +30,17 @@ from typing import Any
 
 from flyball.contract import CircuitState
 from soak_checks import Check, Facts, Sample, Tick, judge, quantile
+from soak_parts import Part, live_together, part_of, parts, state_of
 from soak_saved import restore, save
 from soak_traffic import DAY_MIN, Calendar, Fleet
-from soak_world import INSTALLATION_TARGETS, SoakWorld, forget_tracked_items
+from soak_world import INSTALLATION_TARGETS, MINUTE_S, START_S, SoakWorld, forget_tracked_items
 from storm_world import print_storm, storm
 
 SCHEMA = 1
 SAMPLES = 24  # at least, however short the run
 INCONCLUSIVE = 4  # the exit code of the command line for too little data
 CATCH_UP_MIN = 20
+WHOLE = Part()
 
 
 def calendar_of(minutes: int) -> Calendar:
@@ -59,15 +63,31 @@ class Soak:
     """A run: its world, and what was seen of it so far."""
 
     def __init__(
-        self, targets: int, minutes: int, seed: int, *, outage_every: int = 10, samples: int = SAMPLES
+        self,
+        targets: int,
+        minutes: int,
+        seed: int,
+        *,
+        outage_every: int = 10,
+        samples: int = SAMPLES,
+        part: Part = WHOLE,
     ) -> None:
         count = -(-targets // INSTALLATION_TARGETS)
         names = tuple(f"i{k % count}-service-{k:04d}" for k in range(targets))
+        mine = part.installations(count)
+        only = None if part.of == 1 else [k for k in range(targets) if k % count in mine]
         fleet = Fleet(
-            names, seed=seed, minutes=minutes, calendar=calendar_of(minutes), outage_every=outage_every
+            names,
+            seed=seed,
+            minutes=minutes,
+            calendar=calendar_of(minutes),
+            outage_every=outage_every,
+            only=only,
         )
-        self.world = SoakWorld(targets, minutes=minutes, seed=seed, fleet=fleet)
-        self.targets, self.minutes, self.seed = targets, minutes, seed
+        self.world = SoakWorld(targets, minutes=minutes, seed=seed, fleet=fleet, only=mine)
+        self.targets = sum(len(installation.targets) for installation in self.world.installations)
+        self.minutes, self.seed, self.part = minutes, seed, part
+        self.asked = [targets, minutes, seed, *(part if part.of > 1 else ())]
         self.samples: list[Sample] = []
         self.ticks: list[Tick] = []
         self.totals: Counter[str] = Counter()
@@ -169,7 +189,7 @@ class Soak:
         """Write the run to a file, whole or not at all."""
         content = {
             "schema": SCHEMA,
-            "asked": [self.targets, self.minutes, self.seed],
+            "asked": self.asked,
             "next_minute": self.next_minute,
             "leg": self.leg,
             "samples": self.samples,
@@ -188,12 +208,12 @@ class Soak:
             SystemExit: The file is of another run.
         """
         content = json.loads(gzip.decompress(path.read_bytes()))
-        asked = [self.targets, self.minutes, self.seed]
-        if content["schema"] != SCHEMA or content["asked"] != asked:
+        if content["schema"] != SCHEMA or content["asked"] != self.asked:
             sys.exit(
                 f"{path}: schema {content['schema']}, targets, minutes, seed {content['asked']}; "
-                f"asked for schema {SCHEMA}, {asked}: give the same, or another file"
+                f"asked for schema {SCHEMA}, {self.asked}: give the same, or another file"
             )
+        self.world.clock.advance_to(START_S + MINUTE_S * content["next_minute"])  # what lapsed, has lapsed
         restore(self.world, content["world"])
         self.next_minute, self.leg = content["next_minute"], content["leg"] + 1
         self.samples = [Sample(*fields) for fields in content["samples"]]
@@ -230,7 +250,7 @@ def print_report(soak: Soak, checks: list[Check]) -> None:
         print(f"under way: {soak.next_minute:,} of {soak.minutes:,} minutes")
     print(
         f"{soak.targets:,} targets in {len(soak.world.installations)} installations, {days:.2f} simulated "
-        f"days, {len(soak.ticks):,} minutes in {soak.leg} processes, seed {soak.seed}"
+        f"days, {len(soak.ticks):,} minutes in {last.leg} processes, seed {soak.seed}, part {soak.part}"
     )
     print(
         f"  ticks of a minute, CPU without emulators: p50 {quantile(warm, 0.5):,.0f} ms, "
@@ -262,9 +282,63 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, help="file to save the run to and take it up from")
     parser.add_argument("--wall-min", type=float, default=0.0, help="stop after so many real minutes")
     parser.add_argument("--report", action="store_true", help="only judge what --state holds so far")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="live it in N processes")
+    parser.add_argument("--part", type=part_of, default=WHOLE, metavar="K/N", help=argparse.SUPPRESS)
     parser.add_argument("--storm", type=int, default=0, metavar="EVENTS", help="the alarm storm instead")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.workers > 1 and asked.state is None:
+        parser.error("--workers needs --state: the processes meet in what they save")
+    if not 1 <= max(asked.workers, asked.part.of) <= -(-asked.targets // INSTALLATION_TARGETS):
+        parser.error(
+            f"{asked.targets} targets are {-(-asked.targets // INSTALLATION_TARGETS)} installations: "
+            "not more workers than that, and at least one"
+        )
+    return asked
+
+
+def lived(asked: argparse.Namespace, part: Part) -> Soak:
+    """Return the run, or its part, lived as far as was asked for."""
+    soak = Soak(asked.targets, round(asked.days * DAY_MIN), asked.seed, part=part)
+    state = None if asked.state is None else state_of(asked.state, part)
+    if state is not None and state.exists():
+        soak.restore(state)
+    begun_s = time.monotonic()
+
+    def progress(run: Soak) -> None:
+        spent_s = time.monotonic() - begun_s
+        done = f"part {part}, minute {run.next_minute:,} of {run.minutes:,}"
+        print(f"{done}, {spent_s:,.0f} s, {time.process_time():,.0f} s CPU", file=sys.stderr, flush=True)
+        if state is not None:
+            run.save(state)
+
+    def stop() -> bool:
+        return bool(asked.wall_min) and time.monotonic() - begun_s > 60.0 * asked.wall_min
+
+    if not asked.report:
+        soak.run(until=soak.minutes, progress=progress, stop=stop)
+        if state is not None:
+            soak.save(state)
+    return soak
+
+
+def told(runs: list[Soak], *, as_json: bool) -> list[int]:
+    """Judge runs, or the parts of one, print the verdict, return an exit code each."""
+    codes, rows = [], []
+    for soak in runs:
+        try:
+            checks = judge(soak.samples, soak.ticks, soak.facts())
+        except ValueError as error:
+            print(f"inconclusive: {error}", file=sys.stderr)
+            codes.append(INCONCLUSIVE)
+            continue
+        codes.append(0 if all(check.ok for check in checks) else 1)
+        rows += [{"part": str(soak.part), **check._asdict(), "ok": check.ok} for check in checks]
+        if not as_json:
+            print_report(soak, checks)
+    if as_json and rows:
+        print(json.dumps({"schema": SCHEMA, "checks": rows}, indent=1))
+    return codes
 
 
 def main() -> int:
@@ -272,34 +346,19 @@ def main() -> int:
     asked = arguments()
     if asked.storm:
         return print_storm(storm(asked.storm, targets=asked.targets, seed=asked.seed))
-    soak = Soak(asked.targets, round(asked.days * DAY_MIN), asked.seed)
-    if asked.state is not None and asked.state.exists():
-        soak.restore(asked.state)
-    begun_s = time.monotonic()
-
-    def progress(run: Soak) -> None:
-        spent_s = time.monotonic() - begun_s
-        print(f"minute {run.next_minute:,} of {run.minutes:,}, {spent_s:,.0f} s", file=sys.stderr, flush=True)
-        if asked.state is not None:
-            run.save(asked.state)
-
-    def stop() -> bool:
-        return bool(asked.wall_min) and time.monotonic() - begun_s > 60.0 * asked.wall_min
-
-    if not asked.report:
-        soak.run(until=soak.minutes, progress=progress, stop=stop)
-    try:
-        checks = judge(soak.samples, soak.ticks, soak.facts())
-    except ValueError as error:
-        print(f"inconclusive: {error}", file=sys.stderr)
-        return INCONCLUSIVE
-    if asked.format == "json":
-        print(
-            json.dumps({"schema": SCHEMA, "checks": [{**c._asdict(), "ok": c.ok} for c in checks]}, indent=1)
-        )
-    else:
-        print_report(soak, checks)
-    return 0 if all(check.ok for check in checks) else 1
+    wanted, to_the_end = [asked.part], False
+    if asked.workers > 1 and asked.part.of == 1:
+        wanted, to_the_end = parts(asked.workers), not (asked.report or asked.wall_min)
+        if not asked.report:
+            live_together(Path(__file__), sys.argv[1:], asked.workers)
+        asked.report = True
+    runs = [lived(asked, part) for part in wanted]
+    codes = told(runs, as_json=asked.format == "json")
+    for soak in runs:
+        if to_the_end and soak.next_minute < soak.minutes:
+            print(f"part {soak.part} broke off: the same command takes it up again", file=sys.stderr)
+            codes.append(1)
+    return 1 if 1 in codes else max(codes)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,8 @@ def judge(samples: Sequence[Sample], ticks: Sequence[Tick], facts: Facts) -> lis
 
 def _warm(samples: Sequence[Sample]) -> list[Sample]:
     """Return the longest leg without its warming up."""
+    if not samples:
+        raise ValueError("no samples yet: run longer, or sample more often")
     legs = {s.leg for s in samples}
     longest = max(legs, key=lambda leg: sum(s.leg == leg for s in samples))
     mine = [s for s in samples if s.leg == longest]

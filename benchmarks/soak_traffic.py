@@ -18,7 +18,7 @@ counts only the probes that its circuit lets through.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ class Fleet:
         calendar: When what happens.
         minutes: Length of the run; the last `calendar.quiet_min` are quiet.
         outage_every: Every so many targets one is struck by the correlated outage, >= 4.
+        only: Numbers of the targets that count here; None: all. Their counts are a stream of their own.
     """
 
     def __init__(
@@ -68,8 +69,11 @@ class Fleet:
         minutes: int,
         calendar: Calendar = USUAL,
         outage_every: int = 10,
+        only: Sequence[int] | None = None,
     ) -> None:
         self.targets = targets
+        self._only = range(len(targets)) if only is None else only
+        self._stream = "" if only is None else f"/{only[0]}"
         self.calendar = calendar
         self._outage_every = outage_every
         self._seed = seed
@@ -114,9 +118,10 @@ class Fleet:
         self, minute: int, circuits: dict[str, Circuit], now_s: float
     ) -> Iterator[tuple[str, Counters]]:
         """Yield what each target that was used counted in this minute."""
-        draw = Random(f"{self._seed}/{minute}")
+        draw = Random(f"{self._seed}/{minute}{self._stream}")
         swing = 1.0 + 0.5 * math.sin(2.0 * math.pi * minute / DAY_MIN)
-        for number, target in enumerate(self.targets):
+        for number in self._only:
+            target = self.targets[number]
             offered = _about(self._per_min[number] * swing, self._per_min[number] * swing, draw)
             if self.is_absent(number, minute) or offered <= 0:
                 continue

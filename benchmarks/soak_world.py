@@ -12,8 +12,8 @@ clock. Within a minute: EMF lines at :02, readable at :17, alarms at :25, ticks 
 
 CPU time inside the emulators is measured and taken out: a tick's figure is ours
 and botocore's. What would grow by design or for the emulators' sake is drained:
-metrics older than KEEP_METRICS_MIN, the record of deliveries, and the journal,
-whose bytes are counted first.
+metrics older than KEEP_METRICS_MIN, deployments beyond a page, the record of
+deliveries, and the journal, whose bytes are counted first.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple, cast
 
+from botocore import UNSIGNED
 from botocore.config import Config
 from moto.dynamodb.models.dynamo_type import Item
 
@@ -57,8 +58,11 @@ REGION, ACCOUNT = "eu-west-1", "123456789012"
 INSTALLATION_TARGETS = 167  # six of them hold a thousand
 METRIC_LAG_S, EVALUATE_AT_S, TICK_AT_S, FLUSH_AT_S, MINUTE_S = 15.0, 25.0, 45.0, 2.0, 60.0
 KEEP_METRICS_MIN = 30  # a container that starts cold reads at most 15 minutes back
+KEEP_DEPLOYMENTS = 50  # of each environment: the page that a publisher reads
+FORGET_EVERY_MIN = 10
 UNKINDNESS = DeliveryFaults(duplicate_ratio=0.03, reorder_ratio=0.03, reorder_s=20.0)
-QUICK = Config(parameter_validation=False)  # as the demo: botocore's own checks are not what is measured
+# Without botocore's own checks, signatures and the text in which it names itself: nobody reads them here.
+QUICK = Config(parameter_validation=False, signature_version=UNSIGNED, user_agent="flyball-soak")
 JOURNAL_ROLE = "journal"
 RECENT = 60  # minutes whose costs are kept here
 
@@ -145,10 +149,18 @@ class SoakWorld:
         seed: Of everything.
         fleet: The traffic; None: `Fleet` with its usual calendar.
         recycle_min: Every so many minutes all containers are new; 0: never.
+        only: Numbers of the installations that are lived here; None: all.
     """
 
     def __init__(
-        self, targets: int, *, minutes: int, seed: int = 0, fleet: Fleet | None = None, recycle_min: int = 360
+        self,
+        targets: int,
+        *,
+        minutes: int,
+        seed: int = 0,
+        fleet: Fleet | None = None,
+        recycle_min: int = 360,
+        only: Sequence[int] | None = None,
     ) -> None:
         self.seed, self.minutes, self.recycle_min = seed, minutes, recycle_min
         self.policies = load_policy("two-loop")
@@ -171,7 +183,8 @@ class SoakWorld:
         names = [f"i{k % count}-service-{k:04d}" for k in range(targets)]
         self.fleet = fleet or Fleet(tuple(names), seed=seed, minutes=minutes)
         self.installations = [
-            Installation(self, n, tuple(x for x in names if x.startswith(f"i{n}-"))) for n in range(count)
+            Installation(self, n, tuple(x for x in names if x.startswith(f"i{n}-")))
+            for n in (range(count) if only is None else only)
         ]
         self.dead_letters: Queue = self.aws.bus.queue("failures")
         self._minute = 0
@@ -277,7 +290,9 @@ class SoakWorld:
         for delivery in self.aws.bus.drain():
             self.outcomes[delivery.outcome.value] += 1
             self.outcomes["duplicates"] += delivery.copy > 1 and delivery.outcome is Outcome.DELIVERED
-        self.aws.cloudwatch.store.forget_before(start_s - MINUTE_S * KEEP_METRICS_MIN)
+        if number % FORGET_EVERY_MIN == 0:
+            self.aws.cloudwatch.store.forget_before(start_s - MINUTE_S * KEEP_METRICS_MIN)
+            self.aws.appconfig.forget_deployments(keep=KEEP_DEPLOYMENTS)
         cost = TickCost(
             number,
             self._spent["tick"] / 1e6,

@@ -138,7 +138,7 @@ class DeploymentEngine:
             ServiceError: ConflictException if one is in progress, or if `expected_latest`
                 (the compare-and-set number; 0 = none yet) is not the newest number.
         """
-        latest = len(environment.deployments)
+        latest = environment.latest_number
         if latest and environment.deployments[-1].in_progress:
             raise conflict(f"Deployment number {latest} already exists")
         if expected_latest is not None and expected_latest != latest:
@@ -163,6 +163,12 @@ class DeploymentEngine:
         self._plan(deployment)
         self._tell("OnDeploymentStart", deployment)
         return deployment
+
+    def forget(self, environment: Environment, *, keep: int) -> None:
+        """Drop all but the newest `keep` (at least 1) deployments: none of them is in progress."""
+        for deployment in environment.deployments[:-keep]:
+            del self._calls[environment.id, deployment.number]
+        del environment.deployments[:-keep]
 
     def stop(self, deployment: Deployment, *, allow_revert: bool) -> None:
         """Roll back a deployment in progress at once, or revert the newest completed one.

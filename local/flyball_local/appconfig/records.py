@@ -242,6 +242,11 @@ class Environment:
     state: str = "READY_FOR_DEPLOYMENT"
     deployments: list[Deployment] = field(default_factory=list)
 
+    @property
+    def latest_number(self) -> int:
+        """Number of the newest deployment, 0 = none yet; older ones may have been forgotten."""
+        return self.deployments[-1].number if self.deployments else 0
+
     def to_wire(self) -> Wire:
         """Return the Environment structure."""
         return without_none(

@@ -141,6 +141,16 @@ class AppConfigService:
 
     # -- the one way in
 
+    def forget_deployments(self, *, keep: int) -> None:
+        """Drop all but the newest `keep` (at least 1) deployments of each environment: for runs of many days.
+
+        What stands is served on, numbers go on, and hosted versions stay until they are deleted.
+        """
+        with self._lock:
+            for application in self._control.applications.values():
+                for environment in application.environments.values():
+                    self._engine.forget(environment, keep=keep)
+
     def call(self, service: str, operation: str, params: Wire) -> Wire:
         """Carry out one operation.
 

@@ -193,6 +193,36 @@ def test_a_revert_is_refused_when_it_has_no_clear_meaning(world, case):
     assert world.deployment(number)["State"] == "COMPLETE"
 
 
+def test_a_run_of_many_days_need_not_keep_every_deployment(world):
+    """Each holds two documents of the whole fleet; numbers and what stands must not notice."""
+    for content in (b"1", b"2", b"3", b"4"):
+        world.deployed(content)
+    world.service.forget_deployments(keep=2)
+    listed = world.control.list_deployments(ApplicationId=world.app, EnvironmentId=world.env)["Items"]
+    assert [item["DeploymentNumber"] for item in listed] == [4, 3]
+    refused(
+        "ResourceNotFoundException",
+        world.control.get_deployment,
+        ApplicationId=world.app,
+        EnvironmentId=world.env,
+        DeploymentNumber=2,
+    )
+    assert world.agent().get() == b"4"
+    assert world.stop(4, AllowRevert=True)["State"] == "REVERTED"
+    assert world.agent().get() == b"3"
+    assert world.start(1, world.instant, LatestDeploymentNumber=4)["DeploymentNumber"] == 5
+    refused("ConflictException", world.start, version=1, strategy=world.instant, LatestDeploymentNumber=2)
+
+
+def test_few_deployments_are_all_kept(world):
+    """There is nothing to forget, and nothing is."""
+    world.deployed(b"old")
+    world.deployed(b"new")
+    world.service.forget_deployments(keep=2)
+    assert world.stop(2, AllowRevert=True)["State"] == "REVERTED"
+    assert world.agent().get() == b"old"
+
+
 @pytest.mark.parametrize("bad", ["ALARM", "INSUFFICIENT_DATA"])
 def test_a_monitor_that_leaves_ok_rolls_the_deployment_back(make_world, bad):
     """Both states do it, INSUFFICIENT_DATA too: a silent metric undoes a mitigation."""
