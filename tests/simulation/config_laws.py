@@ -151,11 +151,14 @@ class ConfigBooks:
         self.record = json.loads(item["b"]["B"])
         names = self._left_alone()
         if self._judge.actor.person:
-            intent = self.record.get("intent")
-            if isinstance(intent, list):
-                self.withdrawn.pop(intent[0], None)  # somebody asks for it: from then on it is not held
+            noted = self.record.get("intent")
+            intent = noted[0] if isinstance(noted, list) else None
+            if intent is not None:
+                self.withdrawn.pop(intent, None)  # somebody asks for it: from then on it is not held
             taken = [name for name in self.edits if name not in names]
-            if taken and not self.record.get("intent"):
+            # A start that went through is noted as meant until somebody looks; what it took over is taken.
+            stands = self.standing is not None and intent == content_hash(self.standing)
+            if taken and (intent is None or stands):
                 self.edits = {name: theirs for name, theirs in self.edits.items() if name in names}
                 self._judge.reached["edit taken over"] += 1
 

@@ -23,6 +23,10 @@ import math
 from typing import Any, NamedTuple
 
 HOUR_S = 3_600.0
+# A start is counted by the moment at which its round began; it may really come this much later,
+# because no function of Lambda runs longer. Without it 13 could fall into one hour (A2).
+LATE_S = 900.0
+COUNTED_S = HOUR_S + LATE_S
 RECORD_SCHEMA = 1
 DOUBTS_MAX = 8  # each is a start without answer since the last that went through
 HOLDS_MAX = 50  # contents on hold; the oldest gives way. 12 deployments/h for one hour is 12.
@@ -151,13 +155,13 @@ def plan(record: Record, facts: Facts, *, content: str, urgent: bool, now_s: flo
 
 
 def recent_starts(record: Record, *, now_s: float) -> tuple[float, ...]:
-    """Return the starts that count against the hour before `now_s`, oldest first.
+    """Return the starts that may have happened in the hour before `now_s`, oldest first.
 
     A start from another controller's clock may lie ahead a little and counts as
     now; one over an hour ahead cannot be true and is dropped, or a broken clock
     would stop all changes until its date came.
     """
-    believable = (s for s in record.starts if now_s - HOUR_S < s <= now_s + HOUR_S)
+    believable = (s for s in record.starts if now_s - COUNTED_S < s <= now_s + HOUR_S)
     return tuple(sorted(min(s, now_s) for s in believable))
 
 
@@ -206,7 +210,7 @@ def _rate_refusal(recent: tuple[float, ...], *, urgent: bool, now_s: float, limi
     cap = limits.per_h if urgent else limits.per_h - limits.reserve
     if len(recent) >= cap:
         kept = "" if urgent else f", {limits.reserve} of {limits.per_h} are kept for urgent wishes"
-        return f"{len(recent)} deployments in the last hour, {cap} allowed{kept}"
+        return f"{len(recent)} deployments within {COUNTED_S / 60.0:.0f} min, {cap} allowed{kept}"
     if not urgent and recent and now_s - recent[-1] < limits.gap_s:
         return f"the last deployment started {now_s - recent[-1]:.0f} s ago, the gap is {limits.gap_s:.0f} s"
     return ""

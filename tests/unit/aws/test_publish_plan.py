@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball_controller.aws.publish_plan import (
+    COUNTED_S,
     HOLDS_MAX,
     ContentHold,
     Doubt,
@@ -71,11 +72,18 @@ def test_loosening_waits_for_the_gap_and_tightening_does_not():
 
 
 def test_the_last_three_slots_of_the_hour_are_for_tightening():
-    """Nine of twelve are used: only urgent wishes pass until the oldest falls out of the hour."""
-    record = Record(starts=tuple(NOW - 3_500.0 + 100.0 * i for i in range(9)))
+    """Nine of twelve are used: only urgent wishes pass until the oldest falls out of the count."""
+    record = Record(starts=tuple(NOW - COUNTED_S + 100.0 + 100.0 * i for i in range(9)))
     assert ask(record).code == "rate_limited"
     assert ask(record, urgent=True).code == "start"
     assert ask(record, now_s=NOW + 100.0).code == "start"
+
+
+def test_a_start_that_came_late_still_counts_in_its_hour():
+    """Noted at 0, really started at 900 s: with twelve more until 4,500 s there would be 13 in an hour."""
+    record = Record(starts=(NOW - 4_499.0, *(NOW - 900.0 + i for i in range(11))))
+    assert ask(record, urgent=True).code == "rate_limited"
+    assert ask(record, urgent=True, now_s=NOW + 1.0).code == "start"
 
 
 def test_nothing_passes_a_full_hour():
@@ -123,7 +131,7 @@ def test_a_newer_deployment_settles_an_intent():
 
 def test_starts_from_an_impossible_future_do_not_stop_changes():
     """A broken clock wrote next year; a slightly fast one counts as now."""
-    record = Record(starts=(NOW - 3_600.0, NOW - 10.0, NOW + 5.0, NOW + 1e7))
+    record = Record(starts=(NOW - COUNTED_S, NOW - 10.0, NOW + 5.0, NOW + 1e7))
     assert recent_starts(record, now_s=NOW) == (NOW - 10.0, NOW)
 
 
@@ -287,12 +295,12 @@ def test_a_record_survives_storage(record: Record):
 
 @given(st.binary(max_size=60) | st.sampled_from([b"null", b"[]", b"{}", b"1e999", b"[" * 100_000]))
 def test_unreadable_bytes_use_up_the_slots_for_loosening(data: bytes):
-    """Total, and safe: the count is unknown, so loosening waits an hour and tightening may go."""
+    """Total, and safe: the count is unknown, so loosening waits for all of it and tightening may go."""
     record = decode_record(data, now_s=NOW, limits=LIMITS)
     if data:
         assert ask(record).code == "rate_limited"
         assert ask(record, urgent=True).code == "start"
-        assert ask(record, now_s=NOW + 3_600.0).code == "start"
+        assert ask(record, now_s=NOW + COUNTED_S).code == "start"
     else:
         assert record == Record()
 
