@@ -96,7 +96,7 @@ def test_the_cost_page_counts_what_is_read_and_emitted(template):
     assert len(list(client_metrics("t").sources())) == 10
     assert "43,800 x 10 metrics x T" in COST
     assert len(COUNT_METRICS) + 1 == 12  # and the latency
-    assert "12 metrics x (1 + F functions)" in COST
+    assert "12 metrics x (A accounts + F functions)" in COST
     alarms = [
         r["Properties"] for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"
     ]
