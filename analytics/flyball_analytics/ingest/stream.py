@@ -61,6 +61,8 @@ class StreamIngest:
     ) -> None:
         self._writer = writer
         self._source, self._findings = source
+        self._marks = read_marks(writer.folder)
+        self._known = {(i.name, i.sha256) for i in self._source.inputs}
         self._router = router
         self._delay_s = delay_s
         self._cells_max = cells_max
@@ -72,18 +74,19 @@ class StreamIngest:
 
     def unread(self, blobs: Iterable[Blob]) -> list[Blob]:
         """Return the files that a run would read: those that are new, or have changed."""
-        marks = read_marks(self._writer.folder)
-        known = {(i.name, i.sha256) for i in self._source.inputs}
-        return [blob for blob in blobs if not _is_known(blob, marks, known)]
+        return [blob for blob in blobs if not self._is_known(blob)]
+
+    def _is_known(self, blob: Blob) -> bool:
+        """Return whether the history holds the file as it is now, from this source."""
+        mark, sha256 = self._marks.get(blob.name, ("", ""))
+        return mark == blob.mark and (blob.name, sha256) in self._known
 
     def run(self, blobs: Iterable[Blob]) -> Iterator[Progress]:
         """Read the files in order, yielding after each; the history is complete when this ends."""
-        marks = read_marks(self._writer.folder)
-        known = {(i.name, i.sha256) for i in self._source.inputs}
         read: list[Input] = []
         fresh: dict[str, tuple[str, str]] = {}
         for blob in blobs:
-            if _is_known(blob, marks, known):
+            if self._is_known(blob):
                 yield Progress(blob.name, blob.size, 0, True)
                 continue
             before = self._points
@@ -94,12 +97,12 @@ class StreamIngest:
             if len(self._cells) > self._cells_max:
                 self._flush(read)
                 read = []
-                write_marks(self._writer.folder, {**marks, **fresh})
+                write_marks(self._writer.folder, {**self._marks, **fresh})
             yield Progress(blob.name, reading.size, self._points - before, False)
         if read or not self._source.complete:
             self._source.complete = True
             self._flush(read)
-            write_marks(self._writer.folder, {**marks, **fresh})
+            write_marks(self._writer.folder, {**self._marks, **fresh})
 
     def _read(self, reading: Reading) -> None:
         """Add the points of one file to the cells."""
@@ -195,12 +198,6 @@ class StreamIngest:
                 count = int(counts[row])
                 self._findings.add(kind, f"{count} {words}", target=found.target, at_s=at_s)
                 self._findings.count(kind, count - 1)
-
-
-def _is_known(blob: Blob, marks: Mapping[str, tuple[str, str]], known: set[tuple[str, str]]) -> bool:
-    """Return whether this run's source holds the file as it is now."""
-    mark, sha256 = marks.get(blob.name, ("", ""))
-    return mark == blob.mark and (blob.name, sha256) in known
 
 
 def _looks_like_messages(data: bytes) -> bool:
