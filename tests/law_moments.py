@@ -56,7 +56,7 @@ def moment(
     seen = Observation("t", AT_S - 80.0, period_s, AT_S, counts.requests, counts.timeouts, counts.errors_fast)
     return Moment(
         AT_S, seen, Verdict(regime, clean, (said,)), counts, trips, base, settled, TRUST, open_allowed,
-        frozen, rarity_s, needed_s, counts if wide is None else wide,
+        frozen, rarity_s, needed_s, counts if wide is None else wide, NOMINAL,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def problems_in(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda p: p.stem)
 def test_the_core_is_pure(path):
-    """One breach and a replay may differ from production."""
+    """C2: one breach and a replay may differ from production."""
     assert problems_in(path.read_text()) == []
 
 

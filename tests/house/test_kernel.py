@@ -22,7 +22,7 @@ UNARY = (ast.USub, ast.Not)
 COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 BUILTINS = {"int", "len", "range", "sqrt"}
 METHODS = {"sort"}
-RECORDS = {"LevelNow", "Pooled", "Trips"}  # named tuples of numbers: numba knows them
+RECORDS = {"Lane", "LevelNow", "Pooled", "Trips"}  # named tuples of numbers: numba knows them
 INTERPRETED = {"lower_median"}  # called where nothing is compiled: it sorts a list
 NODES = (
     ast.FunctionDef, ast.arguments, ast.arg, ast.Expr, ast.Return, ast.Assign, ast.AnnAssign, ast.AugAssign,

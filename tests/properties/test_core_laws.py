@@ -17,7 +17,7 @@ from flyball_controller.codec import STATE_BYTES_MAX, canonical_json, decode_sta
 from flyball_controller.core import initial_state, step
 from flyball_controller.core.errors import CheckpointError
 from flyball_controller.core.model import Hold, HoldKind, Mode, Observation, Quality, Reason, Regime
-from flyball_controller.core.policy import Law, Policy
+from flyball_controller.core.policy import Law, Policy, Promise
 from flyball_controller.core.state import nominal_setpoint
 from strategies import POLICIES, streams, wild_observations, windows
 
@@ -147,9 +147,12 @@ def test_c7_a_blind_target_says_so_and_is_no_longer_renewed():
 
 
 @settings(max_examples=150)
-@given(streams(), POLICIES)
-def test_c8_nothing_opens_without_requests_errors_and_an_absolute_floor(stream, policy):
-    """One error, or a ratio of almost nothing, never cuts traffic."""
+@given(streams(), POLICIES, st.booleans(), st.sampled_from([(12, 3), (400, 3), (400, 300)]))
+def test_c8_nothing_opens_without_requests_errors_and_an_absolute_floor(stream, policy, plain, least):
+    """One error, or a ratio of almost nothing, never cuts traffic: also where no bound asks for more."""
+    policy = policy._replace(min_requests=least[0], min_errors=least[1])
+    if plain:
+        policy = policy._replace(z_act=0.0, z_open=0.0, promise=Promise.NONE)
     state = initial_state(policy)
     for seen in stream:
         before = state.law.applied.circuit
@@ -176,13 +179,17 @@ def test_c13_nothing_closed_is_cut_before_its_evidence_is_rare_enough(stream, po
             assert state.rarity.seconds == 0.0
 
 
+SWINGS = st.lists(st.tuples(st.sampled_from([0, 5, 300, 600]), st.integers(1, 12)), min_size=5, max_size=25)
+
+
 @settings(max_examples=100)
-@given(st.lists(st.integers(0, 600), min_size=30, max_size=150), POLICIES)
-def test_c9_circuit_transitions_keep_their_dwell(failures, policy):
-    """However the failures swing, automation moves a circuit at most once per dwell."""
+@given(SWINGS, POLICIES, st.sampled_from([120.0, 600.0, 1_800.0]))
+def test_c9_circuit_transitions_keep_their_dwell(swings, policy, dwell_s):
+    """However failures swing, automation moves a circuit once per dwell at most, also if that is long."""
+    policy = policy._replace(dwell_s=dwell_s)
     state, _ = run(calm(0, 60), policy)
     moved = []
-    for i, count in enumerate(failures):
+    for i, count in enumerate(count for count, minutes in swings for _ in range(minutes)):
         before = state.law.applied.circuit
         state, decision = step(state, window(60 + i, fast=count), policy)
         if decision.applied.circuit != before:

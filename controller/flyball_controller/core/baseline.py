@@ -40,11 +40,10 @@ from flyball_controller.core.kernel import (
     VISITS,
     confidence_of,
     expected_of,
-    hour_quanta,
     kept_share,
     learned,
     level_of,
-    minute_quanta,
+    median3,
     minutes_covered,
     minutes_floor_quanta,
     proven_peak,
@@ -93,6 +92,10 @@ class Baseline(NamedTuple):
         return level_of(self.failures_ew, self.requests_ew, self.chronic)
 
 
+_MINUTE = Baseline._fields.index("minute")
+_RUNNING = Baseline._fields.index("hour_failures")  # from here on: the hour and the third that are running
+
+
 def confidence(baseline: Baseline, policy: Policy) -> float:
     """Return 0..1: how much of the history that makes the baseline trustworthy has been seen."""
     return confidence_of(baseline.learned_s, policy.confidence_full_s)
@@ -100,20 +103,48 @@ def confidence(baseline: Baseline, policy: Policy) -> float:
 
 def minute_expectation(baseline: Baseline, at_s: float) -> float:
     """Return the seasonal ratio of this minute of the hour, widened by one minute each side; 0 if unknown."""
-    return minute_quanta(baseline.minute, at_s) / QUANTA
+    start = (slot_of(at_s, 60.0) - 1) % MINUTES * VISITS
+    near = baseline.minute[start : start + 3 * VISITS]
+    if len(near) < 3 * VISITS:  # the hour's last minute and its first are neighbours
+        near += baseline.minute[: 3 * VISITS - len(near)]
+    a, b, oldest, d, e, oldest_now, g, h, oldest_next = near
+    best = median3(a, b, oldest) if oldest != UNVISITED else 0
+    if oldest_now != UNVISITED:
+        middle = median3(d, e, oldest_now)
+        if middle > best:
+            best = middle
+    if oldest_next != UNVISITED:
+        middle = median3(g, h, oldest_next)
+        if middle > best:
+            best = middle
+    return best / QUANTA
 
 
 def hour_expectation(baseline: Baseline, at_s: float, visits_min: int) -> float:
     """Return the seasonal ratio of this hour: of this day of the week, or of most days; 0 if unknown."""
     hour = slot_of(at_s, 3600.0) % HOURS
-    return hour_quanta(baseline.hour, baseline.hour_before, baseline.hour_visits, hour, visits_min) / QUANTA
+    newest, visits = baseline.hour, baseline.hour_visits
+    best = 0
+    if visits[hour] >= visits_min:
+        before = baseline.hour_before[hour]
+        best = newest[hour] if newest[hour] < before else before
+    seen = visits[hour % 24 :: 24]
+    days = DAYS - seen.count(0)
+    if days > 0 and days >= visits_min:
+        known = newest[hour % 24 :: 24]
+        if days < DAYS:
+            known = tuple(one for one, times in zip(known, seen, strict=True) if times > 0)
+        daily = sorted(known)[(days - 1) // 2]
+        if daily > best:
+            best = daily
+    return best / QUANTA
 
 
 def expected_ratio(baseline: Baseline, at_s: float, policy: Policy) -> float:
     """Return the failure ratio that is normal at `at_s`: the level, or what the season raises it to."""
     visits_min = policy.profile_visits_min
     return expected_of(
-        baseline.level,
+        level_of(baseline.failures_ew, baseline.requests_ew, baseline.chronic),
         minute_expectation(baseline, at_s),
         baseline.minute_floor,
         hour_expectation(baseline, at_s, visits_min),
@@ -131,60 +162,60 @@ def learn(baseline: Baseline, seen: Observation, policy: Policy, *, level_frozen
         level_frozen: Only the minute-of-hour profile learns (the window is over
             the trip threshold: it may be the start of an incident, or a batch).
     """
-    baseline = watch(baseline, seen, policy)
-    ratio = seen.failures / seen.requests
+    requests, failures, period_s = seen.requests, seen.failures, seen.period_s
+    baseline, running = _running(baseline, seen, failures, policy)
+    ratio = failures / requests
     minute = _visit_minutes(baseline.minute, seen, ratio)
+    profiles = (minute, *baseline[_MINUTE + 1 : _RUNNING])
     if level_frozen:
-        return baseline._replace(minute=minute)
-    failures_ew, requests_ew, spread, dispersion, latency_ms, proven_per_s, learned_s, typical_ms = learned(
+        return Baseline._make(baseline[:_MINUTE] + profiles + running)
+    taught = learned(
         baseline,
-        baseline.level,
+        level_of(baseline.failures_ew, baseline.requests_ew, baseline.chronic),
         ratio,
-        seen.requests,
+        requests,
         seen.attempts,
         seen.latency_ms_p50,
         seen.latency_ms_p99,
-        seen.period_s,
-        kept_share(1.0, seen.period_s, policy.half_life_s),
+        period_s,
+        kept_share(1.0, period_s, policy.half_life_s),
         policy,
     )
-    return Baseline(
-        failures_ew,
-        requests_ew,
-        spread,
-        dispersion,
-        latency_ms,
-        proven_per_s,
-        learned_s,
-        typical_ms,
-        baseline.chronic,
-        baseline.minute_floor,
-        minute,
-        *baseline[11:],
-    )
+    return Baseline._make(taught + baseline[len(taught) : _MINUTE] + profiles + running)
 
 
 def watch(baseline: Baseline, seen: Observation, policy: Policy) -> Baseline:
     """Return the baseline after a window, whatever it shows: hours learn from all that was not gated."""
-    third = slot_of(seen.start_s, THIRD_S)
+    baseline, running = _running(baseline, seen, seen.failures, policy)
+    return Baseline._make(baseline[:_RUNNING] + running)
+
+
+def _running(
+    baseline: Baseline, seen: Observation, failures: int, policy: Policy
+) -> tuple[Baseline, tuple[float, ...]]:
+    """Return the baseline with what is over closed, and its fields from `hour_failures` on with the window.
+
+    Records of 23 fields cost more than the arithmetic: each step is to write one, not two.
+    """
+    start_s = seen.start_s
+    third = slot_of(start_s, THIRD_S)
     if third != baseline.third_index:
         baseline = _close_third(baseline, third)
-        index = slot_of(seen.start_s, 3600.0)
+        index = slot_of(start_s, 3600.0)
         if index != baseline.hour_index:
             baseline = _close_hour(baseline, index)
-    failures = seen.failures
-    peak = proven_peak(baseline.hour_peak, failures, seen.requests, baseline.dispersion, policy)
-    if peak > baseline.hour_peak and peak <= minute_expectation(baseline, seen.start_s):
-        peak = baseline.hour_peak  # a batch that the minutes know of already is no mark of its hour
-    return Baseline(
-        *baseline[:-7],
+    requests, before = seen.requests, baseline.hour_peak
+    peak = proven_peak(before, failures, requests, baseline.dispersion, policy)
+    if peak > before and peak <= minute_expectation(baseline, start_s):
+        peak = before  # a batch that the minutes know of already is no mark of its hour
+    return baseline, (
         baseline.hour_failures + failures,
-        baseline.hour_requests + seen.requests,
+        baseline.hour_requests + requests,
         peak,
         baseline.hour_best,
         baseline.third_index,
         baseline.third_failures + failures,
-        baseline.third_requests + seen.requests,
+        baseline.third_requests + requests,
     )
 
 
@@ -231,10 +262,11 @@ def _visit_minutes(profile: tuple[int, ...], seen: Observation, ratio: float) ->
     """Shift a visit into each minute that the window covers; windows over 5 min say nothing about minutes."""
     value = quanta(ratio)
     first, count = minutes_covered(seen.start_s, seen.period_s)
+    visits = [*profile]
     for minute in range(first, first + count):
         at = (minute % MINUTES) * VISITS
-        profile = (*profile[:at], value, profile[at], profile[at + 1], *profile[at + VISITS :])
-    return profile
+        visits[at : at + VISITS] = value, visits[at], visits[at + 1]
+    return tuple(visits)
 
 
 __all__ = [

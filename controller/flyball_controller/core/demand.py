@@ -22,7 +22,10 @@ USELESS_MARGIN = 0.05
 
 def extra_attempts(now: Moment) -> float:
     """Return the attempts per request that three retries of independent failures would add: e + e^2 + e^3."""
-    ratio = now.pool.failures / now.pool.requests
+    return _extra(now.pool.failures / now.pool.requests)
+
+
+def _extra(ratio: float) -> float:
     return ratio + ratio * ratio + ratio * ratio * ratio
 
 
@@ -31,22 +34,24 @@ def budget_demand(now: Moment, policy: Policy, *, lost_is_cheap: bool = False) -
 
     So do time-outs (`lost_is_cheap`) where each client sees for itself that no queue is behind them.
     """
-    cheap = now.pool.errors_fast + (now.pool.timeouts if lost_is_cheap else 0)
-    share = cheap / now.pool.failures
-    return extra_attempts(now) * (share * policy.fast_cost + 1.0 - share)
+    pool = now.pool
+    failures = pool.failures
+    cheap = pool.errors_fast + (pool.timeouts if lost_is_cheap else 0)
+    share = cheap / failures
+    return _extra(failures / pool.requests) * (share * policy.fast_cost + 1.0 - share)
 
 
 def retries_useless(law: LawState, now: Moment, policy: Policy, ratio: float) -> bool:
     """Return whether more requests fail than independence leaves, though the budget covers the demand."""
-    if (
-        law.regime != Regime.BROKEN  # the window in which it began mixes two ratios
-        or law.applied.budget_ratio < COVERED * budget_demand(now, policy)
-        or not now.settled
-        or now.pool.request_failures < 0
-        or not were_retried(law, now)
-    ):
-        return False
-    return now.pool.request_failures > useless_limit(ratio) * now.pool.requests
+    pool = now.pool
+    return (
+        now.settled
+        and law.regime == Regime.BROKEN  # the window in which it began mixes two ratios
+        and pool.request_failures >= 0
+        and pool.request_failures > useless_limit(ratio) * pool.requests
+        and law.applied.budget_ratio >= COVERED * budget_demand(now, policy)
+        and were_retried(law, now)
+    )
 
 
 def were_retried(law: LawState, now: Moment) -> bool:
@@ -57,12 +62,13 @@ def were_retried(law: LawState, now: Moment) -> bool:
     pool = now.pool
     if pool.attempts <= 0:
         return True  # not measured
-    failing = float(pool.failures)
+    failures, requests = pool.failures, pool.requests
+    failing = float(failures)
     asked = 0.0
     for _ in range(law.applied.max_attempts - 1):
         asked += failing
-        failing = failing * pool.failures / pool.requests
-    return pool.attempts - pool.requests >= RETRIED * asked
+        failing = failing * failures / requests
+    return pool.attempts - requests >= RETRIED * asked
 
 
 def useless_limit(ratio: float) -> float:

@@ -48,12 +48,22 @@ class Pool(NamedTuple):
         return self.timeouts + self.errors_fast + self.throttles
 
 
-def pool_windows(ring: tuple[Window, ...], *, enough: int, since_s: float, span_s_max: float) -> Pool:
+NO_POOL = Pool()
+
+
+def pool_windows(ring: tuple[Window, ...], enough: int, since_s: float, span_s_max: float) -> Pool:
     """Return the sums over the newest windows, as few as hold `enough` requests.
 
     Windows that began before `since_s` (the last own change) are never mixed in:
     they show another setting. At most `span_s_max` seconds are pooled.
     """
+    if not ring:
+        return NO_POOL
+    newest = ring[-1]
+    if newest.start_s < since_s or enough <= 0 or newest.period_s > span_s_max:
+        return NO_POOL
+    if newest.requests >= enough:
+        return Pool._make(newest[1:])  # the sums over one window are its own counts, in the same order
     span_s = 0.0
     requests = timeouts = errors_fast = throttles = attempts = request_failures = short_circuited = 0
     for window in reversed(ring):
@@ -76,15 +86,17 @@ def pool_windows(ring: tuple[Window, ...], *, enough: int, since_s: float, span_
 
 
 def push_window(
-    ring: tuple[Window, ...], window: Window, *, keep_requests: int, span_s_max: float
+    ring: tuple[Window, ...], window: Window, keep_requests: int, span_s_max: float
 ) -> tuple[Window, ...]:
     """Return the ring with `window` appended and what can never be pooled again dropped.
 
     Busy targets need one window, quiet ones a quarter of an hour: older windows go
     as soon as the newer ones alone hold `keep_requests`, so that the state stays small.
     """
-    kept: list[Window] = [window]
     requests = window.requests
+    if requests >= keep_requests:
+        return (window,)
+    kept = [window]
     span_s = window.period_s
     for older in reversed(ring):
         if requests >= keep_requests or span_s + older.period_s > span_s_max or len(kept) >= RING_LENGTH_MAX:
@@ -99,4 +111,4 @@ def push_window(
 # Fifteen one-minute windows are the 15 min that control.md allows to pool; shorter periods pool less time.
 RING_LENGTH_MAX = 15
 
-__all__ = ["RING_LENGTH_MAX", "Pool", "Window", "pool_windows", "push_window", "wilson_bounds"]
+__all__ = ["NO_POOL", "RING_LENGTH_MAX", "Pool", "Window", "pool_windows", "push_window", "wilson_bounds"]

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball.records import BOUNDS, CircuitState
+from flyball.records import BOUNDS, FORCED, CircuitState
 from flyball_controller.core.circuit import CircuitEvent, next_circuit
 from flyball_controller.core.model import Evidence, Hold, HoldKind, Reason, Setpoint
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED, BUDGET_THROTTLED
+from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED
 
 # As numbers: to ask the enum itself runs Python code, and 3.11 warns about a number that it does not have.
 _CIRCUITS = frozenset(CircuitState)
-_BUDGETS_OF_THE_LAW = (BUDGET_THROTTLED, BUDGET_RAISED, BUDGET_FULL)
+_HOLDING = frozenset({HoldKind.FREEZE, HoldKind.FORCE_OPEN, HoldKind.FORCE_CLOSED})
+_HALF_OPEN = CircuitState.HALF_OPEN
+_SEVERITY = {CircuitState.OPEN: 2, CircuitState.FORCED_OPEN: 2, CircuitState.HALF_OPEN: 1}
+_BUDGET_MIN, _BUDGET_MAX = BOUNDS["retry"]["budget_ratio"]
+_BASE_MS_MIN, _BASE_MS_MAX = BOUNDS["retry"]["throttle_base_ms"]
+_PROBE_MIN, _PROBE_MAX = BOUNDS["breaker"]["probe_ratio"]
+_CLOSE_AFTER_MIN, _CLOSE_AFTER_MAX = BOUNDS["breaker"]["close_after"]
+_RAISED_BUDGETS = (BUDGET_RAISED, BUDGET_FULL)  # above nominal on purpose: failures that retries repair
 
 
 class Guarded(NamedTuple):
@@ -29,35 +36,37 @@ class Guarded(NamedTuple):
 
 def hold_is_active(hold: Hold, at_s: float) -> bool:
     """Return whether an operator's override is in force; every one expires."""
-    return hold.kind in (HoldKind.FREEZE, HoldKind.FORCE_OPEN, HoldKind.FORCE_CLOSED) and at_s < hold.until_s
+    return at_s < hold.until_s and hold.kind in _HOLDING
 
 
 def guard(wish: Setpoint, applied: Setpoint, hold: Hold, policy: Policy, at_s: float) -> Guarded:
     """Return the nearest setpoint to `wish` that the guardrails allow after `applied`."""
-    notes: list[Evidence] = []
     target = wish
+    notes: tuple[Evidence, ...] = ()
     if hold_is_active(hold, at_s):
         target = _held(applied, hold)
-        notes.append(Evidence(Reason.OPERATOR_HOLD, hold.until_s - at_s, 0.0, 0, 1.0))
-    elif applied.circuit in (CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED):
+        notes = (Evidence(Reason.OPERATOR_HOLD, hold.until_s - at_s, 0.0, 0, 1.0),)
+    elif applied.circuit in FORCED:
         circuit = next_circuit(applied.circuit, CircuitEvent.RELEASE)
         ratio = policy.probe_ratio_min if circuit == CircuitState.HALF_OPEN else 1.0
         target = wish._replace(circuit=circuit, probe_ratio=ratio)
-        notes.append(Evidence(Reason.OPERATOR_HOLD_EXPIRED, at_s - hold.until_s, 0.0, 0, 1.0))
+        notes = (Evidence(Reason.OPERATOR_HOLD_EXPIRED, at_s - hold.until_s, 0.0, 0, 1.0),)
     limit = applied.max_attempts + policy.attempts_step
     if target.max_attempts > limit:
-        notes.append(Evidence(Reason.SLEW_LIMITED, float(target.max_attempts), float(limit), 0, 1.0))
+        notes += (Evidence(Reason.SLEW_LIMITED, float(target.max_attempts), float(limit), 0, 1.0),)
         target = target._replace(max_attempts=limit)
+    if _fits(target, policy):
+        return Guarded(target, notes)
     clipped = clip(target, policy)
     if clipped != target:
         wanted, bound = float(target.max_attempts), float(clipped.max_attempts)
         if wanted == bound:
             wanted, bound = target.budget_ratio, clipped.budget_ratio
-        notes.append(Evidence(Reason.CLAMPED_TO_BOUND, wanted, bound, 0, 1.0))
+        notes += (Evidence(Reason.CLAMPED_TO_BOUND, wanted, bound, 0, 1.0),)
     if not inside(clipped, policy):
-        notes.append(Evidence(Reason.GUARDRAIL_FAILED, 0.0, 0.0, 0, 1.0))
+        notes += (Evidence(Reason.GUARDRAIL_FAILED, 0.0, 0.0, 0, 1.0),)
         clipped = applied
-    return Guarded(clipped, tuple(notes))
+    return Guarded(clipped, notes)
 
 
 def _held(applied: Setpoint, hold: Hold) -> Setpoint:
@@ -85,15 +94,13 @@ def clip(setpoint: Setpoint, policy: Policy) -> Setpoint:
     A budget above nominal is either one that the law raised, and stays, or the nominal
     value of an earlier policy: a lowered one binds at once, off nominal too.
     """
-    retry = BOUNDS["retry"]
-    breaker = BOUNDS["breaker"]
     attempts = int(_bounded(setpoint.max_attempts, 1, policy.attempts_nominal))
-    budget = _bounded(setpoint.budget_ratio, *retry["budget_ratio"])
-    if budget > policy.budget_nominal and budget not in _BUDGETS_OF_THE_LAW:
+    budget = _bounded(setpoint.budget_ratio, _BUDGET_MIN, _BUDGET_MAX)
+    if budget > policy.budget_nominal and budget not in _RAISED_BUDGETS:
         budget = policy.budget_nominal
-    base = int(_bounded(setpoint.throttle_base_ms, *retry["throttle_base_ms"]))
-    probe = _bounded(setpoint.probe_ratio, *breaker["probe_ratio"])
-    close_after = int(_bounded(setpoint.close_after, *breaker["close_after"]))
+    base = int(_bounded(setpoint.throttle_base_ms, _BASE_MS_MIN, _BASE_MS_MAX))
+    probe = _bounded(setpoint.probe_ratio, _PROBE_MIN, _PROBE_MAX)
+    close_after = int(_bounded(setpoint.close_after, _CLOSE_AFTER_MIN, _CLOSE_AFTER_MAX))
     return Setpoint(attempts, budget, base, setpoint.circuit, probe, close_after)
 
 
@@ -101,9 +108,23 @@ def inside(setpoint: Setpoint, policy: Policy) -> bool:
     """Return whether every field is a number inside its bounds (NaN is not)."""
     return (
         1 <= setpoint.max_attempts <= policy.attempts_nominal
-        and BOUNDS["retry"]["budget_ratio"][0] <= setpoint.budget_ratio <= BOUNDS["retry"]["budget_ratio"][1]
-        and BOUNDS["breaker"]["probe_ratio"][0] <= setpoint.probe_ratio <= BOUNDS["breaker"]["probe_ratio"][1]
+        and _BUDGET_MIN <= setpoint.budget_ratio <= _BUDGET_MAX
+        and _PROBE_MIN <= setpoint.probe_ratio <= _PROBE_MAX
         and setpoint.circuit in _CIRCUITS
+    )
+
+
+def _fits(setpoint: Setpoint, policy: Policy) -> bool:
+    """Return whether `clip` would change nothing and `inside` would agree: so it is in nearly every step."""
+    attempts, budget, base_ms, circuit, probe, close_after = setpoint
+    return (
+        1 <= attempts <= policy.attempts_nominal
+        and _BUDGET_MIN <= budget <= _BUDGET_MAX
+        and (budget <= policy.budget_nominal or budget in _RAISED_BUDGETS)
+        and _BASE_MS_MIN <= base_ms <= _BASE_MS_MAX
+        and circuit in _CIRCUITS
+        and _PROBE_MIN <= probe <= _PROBE_MAX
+        and _CLOSE_AFTER_MIN <= close_after <= _CLOSE_AFTER_MAX
     )
 
 
@@ -116,16 +137,7 @@ def tightens(after: Setpoint, before: Setpoint, nominal: Setpoint) -> bool:
     return (
         after.max_attempts < before.max_attempts
         or lower_budget
-        or _severity(after.circuit) > _severity(before.circuit)
-        or (
-            after.circuit == before.circuit == CircuitState.HALF_OPEN
-            and after.probe_ratio < before.probe_ratio
-        )
+        or _SEVERITY.get(after.circuit, 0) > _SEVERITY.get(before.circuit, 0)
+        or (after.circuit == before.circuit == _HALF_OPEN and after.probe_ratio < before.probe_ratio)
         or (after.throttle_base_ms > before.throttle_base_ms)
     )
-
-
-def _severity(circuit: CircuitState) -> int:
-    if circuit in (CircuitState.OPEN, CircuitState.FORCED_OPEN):
-        return 2
-    return 1 if circuit == CircuitState.HALF_OPEN else 0

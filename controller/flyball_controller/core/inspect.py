@@ -12,23 +12,27 @@ from flyball_controller.core.state import State
 SKEW_S = 2.0  # declared bound on the error of clocks (docs/reference/invariants.md)
 COUNT_MAX = 9_007_199_254_740_992  # 2^53: above it floats and counts part
 PERIOD_MIN_S, PERIOD_MAX_S = 0.001, 86_400.0  # below it a rate per second can leave the floats
+FLOAT_MAX = 1.7976931348623157e308  # the largest that is not infinite
 TIME_MAX_S = 1e11  # year 5138: a millisecond stamp read as seconds lies beyond it
+# To read a member off its enum runs Python code; these are compared in every step.
+_MISSING, _INVALID, _PROBED = Quality.MISSING, Quality.INVALID, Quality.PROBED
 
 
 def is_finite(value: float) -> bool:
     """Return whether a number is neither NaN nor infinite, with comparisons only."""
-    return -1.7976931348623157e308 <= value <= 1.7976931348623157e308
+    return -FLOAT_MAX <= value <= FLOAT_MAX
 
 
 def problem_of(state: State, seen: Observation) -> Evidence | None:
     """Return why an observation must not count, None if it may."""
-    if seen.quality == Quality.INVALID or not _is_possible(seen):
+    quality = seen.quality
+    if quality == _INVALID or not _is_possible(seen):
         return Evidence(Reason.OBSERVATION_INVALID, 0.0, 0.0, 0, 1.0)
-    if seen.quality == Quality.MISSING:
+    if quality == _MISSING:
         if seen.arrived_s <= state.seen_s:
             return Evidence(Reason.OBSERVATION_LATE, seen.arrived_s, state.seen_s, 0, 1.0)
         return None
-    if seen.quality == Quality.PROBED:
+    if quality == _PROBED:
         # Its row may have begun before the newest window; what it may not be is older than a decision.
         if seen.arrived_s < state.seen_s:
             return Evidence(Reason.OBSERVATION_LATE, seen.arrived_s, state.seen_s, seen.requests, 1.0)
@@ -50,31 +54,26 @@ def past_invalid(state: State, seen: Observation) -> State:
 
 
 def _is_possible(seen: Observation) -> bool:
-    if not (is_finite(seen.start_s) and is_finite(seen.arrived_s) and is_finite(seen.period_s)):
+    (
+        _, start_s, period_s, arrived_s, requests, timeouts, fast, throttles,
+        attempts, lost, short, permanent, p50_ms, p99_ms, quality,
+    ) = seen  # fmt: skip
+    if not (0.0 <= start_s <= TIME_MAX_S and 0.0 <= arrived_s <= TIME_MAX_S):  # NaN is in no range
         return False
-    if not (0.0 <= seen.start_s <= TIME_MAX_S and 0.0 <= seen.arrived_s <= TIME_MAX_S):
-        return False
-    if seen.quality == Quality.MISSING:
-        return True
-    if not PERIOD_MIN_S <= seen.period_s <= PERIOD_MAX_S or seen.start_s > seen.arrived_s + SKEW_S:
-        return False
-    if not (_is_latency(seen.latency_ms_p50) and _is_latency(seen.latency_ms_p99)):
-        return False
-    counts = (
-        seen.requests,
-        seen.timeouts,
-        seen.errors_fast,
-        seen.throttles,
-        seen.attempts,
-        seen.short_circuited,
+    if quality == _MISSING:
+        return is_finite(period_s)
+    return (
+        PERIOD_MIN_S <= period_s <= PERIOD_MAX_S
+        and start_s <= arrived_s + SKEW_S
+        and (0.0 <= p50_ms <= FLOAT_MAX or p50_ms == -1.0)
+        and (0.0 <= p99_ms <= FLOAT_MAX or p99_ms == -1.0)
+        # What is part of the requests needs no upper bound of its own.
+        and timeouts >= 0
+        and fast >= 0
+        and throttles >= 0
+        and timeouts + fast + throttles <= requests <= COUNT_MAX
+        and -1 <= lost <= requests
+        and 0 <= attempts <= COUNT_MAX
+        and 0 <= short <= COUNT_MAX
+        and 0 <= permanent <= COUNT_MAX
     )
-    for count in counts:
-        if not 0 <= count <= COUNT_MAX:
-            return False
-    if not -1 <= seen.request_failures <= seen.requests:
-        return False
-    return 0 <= seen.errors_permanent <= COUNT_MAX and seen.failures <= seen.requests
-
-
-def _is_latency(value: float) -> bool:
-    return value == -1.0 or (is_finite(value) and value >= 0.0)

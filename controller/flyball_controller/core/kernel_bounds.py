@@ -75,11 +75,11 @@ def is_surely_under(failures: float, requests: float, limit: float, z: float, di
     return over * over < dispersion * zz * limit * (1.0 - limit) * requests - margin
 
 
-def upper_is_under(failures: float, requests: float, limit: float, z: float, dispersion: float) -> bool:
-    """Return whether the upper bound of the failure ratio is under `limit`; `requests` > 0.
+def upper_side(failures: float, requests: float, limit: float, z: float, dispersion: float) -> float:
+    """Return on which side of `limit` the upper bound surely is: -1 under, 1 over, 0: compute it.
 
-    >>> upper_is_under(0, 40, 0.15, 2.33, 1.0), upper_is_under(4, 40, 0.15, 2.33, 1.0)
-    (True, False)
+    >>> [upper_side(failures, 40, 0.15, 2.33, 1.0) for failures in (0, 4, 9)]
+    [-1.0, 1.0, 0.0]
     """
     zz = z * z
     gap = limit * requests - failures
@@ -88,9 +88,21 @@ def upper_is_under(failures: float, requests: float, limit: float, z: float, dis
     width = dispersion * zz * limit * (1.0 - limit) * requests
     if gap > 0.0 and failures < requests:
         if square > width + margin:
-            return True
+            return -1.0
         if square < width - margin:
-            return False
+            return 1.0
+    return 0.0
+
+
+def upper_is_under(failures: float, requests: float, limit: float, z: float, dispersion: float) -> bool:
+    """Return whether the upper bound of the failure ratio is under `limit`; `requests` > 0.
+
+    >>> upper_is_under(0, 40, 0.15, 2.33, 1.0), upper_is_under(4, 40, 0.15, 2.33, 1.0)
+    (True, False)
+    """
+    side = upper_side(failures, requests, limit, z, dispersion)
+    if side < 0.0 or side > 0.0:
+        return side < 0.0
     _, high = wilson_bounds(failures, requests, z, dispersion)
     return high < limit
 

@@ -24,9 +24,10 @@ class Moment(NamedTuple):
     trust: float
     open_allowed: bool
     loosen_frozen: bool
-    rarity_s: float = 0.0  # of the evidence against normal service
-    needed_s: float = 0.0  # before a closed circuit may cut traffic
-    wide: Pool = Pool()  # more windows than `pool`: what a gated target shows of itself adds up slowly
+    rarity_s: float  # of the evidence against normal service
+    needed_s: float  # before a closed circuit may cut traffic
+    wide: Pool  # more windows than `pool`: what a gated target shows of itself adds up slowly
+    nominal: Setpoint  # of the policy
 
 
 class Wish(NamedTuple):

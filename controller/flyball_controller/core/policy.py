@@ -50,6 +50,11 @@ class Policy(NamedTuple):
     breaker_failure_ratio: float = 0.9  # clients open by themselves over this share of fast failures
     close_after: int = 3  # good probes before a client closes by itself
     close_after_shed: int = 20  # same, while shedding to measured capacity
+    # Of the calls themselves. Nothing here tunes them; defaults are those compiled into clients.
+    attempt_timeout_ms: int = 1_000  # of one attempt; set it from measured latencies
+    base_ms: int = 100  # upper end of the first wait before a retry, doubling
+    cap_ms: int = 2_000  # of those waits
+    max_concurrent: int = 0  # calls at once in one environment; 0 = no limit
 
     # --- trip and reset: ratios of failed first attempts --------------------------------
     # trip = max(floor, multiple x baseline, baseline + spread_k x spread) if adaptive, else floor.

@@ -55,31 +55,49 @@ def classify(
         policy: The operator's.
         trust: Confidence of the baseline, 0..1, recorded with the evidence.
     """
-    n = pool.requests
-    if n < policy.min_requests:
-        low_data = Evidence(Reason.NOT_ENOUGH_DATA, float(n), float(policy.min_requests), n, trust)
-        return Verdict(None, _is_clean(clean_pool, trips, baseline, policy), (low_data,))
-    if pool.failures >= policy.min_errors:
-        bad = _trouble(pool, seen, trips, baseline, policy, trust)
+    n, failures = pool.requests, pool.failures
+    wide_failures = failures if clean_pool is pool else clean_pool.failures
+    if n >= policy.min_requests and failures >= policy.min_errors:
+        bad = _trouble(pool, failures, seen, trips, baseline, policy, trust)
         if bad is not None:
             return bad
-    ratio = pool.failures / n
-    if _is_clean(clean_pool, trips, baseline, policy):
-        return Verdict(
-            None, True, (Evidence(Reason.ERROR_RATE_UNDER_RESET, ratio, trips.reset_point, n, trust),)
-        )
-    return Verdict(None, False, (Evidence(Reason.BETWEEN_TRIP_AND_RESET, ratio, trips.retry, n, trust),))
+    clean = is_clean(
+        wide_failures,
+        clean_pool.requests,
+        clean_pool.span_s,
+        trips.reset,
+        trips.reset_point,
+        baseline.dispersion,
+        policy,
+    )
+    if n < policy.min_requests:
+        note = Evidence(Reason.NOT_ENOUGH_DATA, float(n), float(policy.min_requests), n, trust)
+    elif clean:
+        note = Evidence(Reason.ERROR_RATE_UNDER_RESET, failures / n, trips.reset_point, n, trust)
+    else:
+        note = Evidence(Reason.BETWEEN_TRIP_AND_RESET, failures / n, trips.retry, n, trust)
+    return Verdict(None, clean, (note,))
 
 
 def _trouble(
-    pool: Pool, seen: Observation, trips: Trips, baseline: Baseline, policy: Policy, trust: float
+    pool: Pool,
+    failures: int,
+    seen: Observation,
+    trips: Trips,
+    baseline: Baseline,
+    policy: Policy,
+    trust: float,
 ) -> Verdict | None:
     """Return the first regime whose test holds, None if no threshold is crossed."""
-    n = pool.requests
-    spread = baseline.dispersion
-    low, _ = wilson_bounds(pool.failures, n, z=policy.z_act, dispersion=spread)
-    low_timeouts, _ = wilson_bounds(pool.timeouts, n, z=policy.z_act, dispersion=spread)
-    if low_timeouts > trips.timeout:
+    n, timeouts = pool.requests, pool.timeouts
+    retry_trip, open_trip, timeout_trip, _, _, _ = trips
+    spread, z_act = baseline.dispersion, policy.z_act
+    low, _ = wilson_bounds(failures, n, z_act, spread)
+    # The bound of no time-outs is 0, and that of the same count is the same.
+    low_timeouts = low if timeouts == failures else 0.0
+    if 0 < timeouts < failures:
+        low_timeouts, _ = wilson_bounds(timeouts, n, z_act, spread)
+    if low_timeouts > timeout_trip:
         if _others_are_well(pool, seen, baseline, policy):
             # A queue delays everybody. Some calls vanish while the rest is as quick as ever: a dead
             # node, a lossy path. That is partial failure, and another attempt most likely meets a good node.
@@ -89,30 +107,33 @@ def _trouble(
             )
         if _are_repaired(pool):
             return _repaired(pool, trust)
-        return _bad(Regime.SATURATED, Reason.TIMEOUTS_OVER_TRIP, low_timeouts, trips.timeout, n, trust)
-    if low <= trips.retry and low <= trips.timeout:
+        return _bad(Regime.SATURATED, Reason.TIMEOUTS_OVER_TRIP, low_timeouts, timeout_trip, n, trust)
+    if low <= retry_trip and low <= timeout_trip:
         return None
-    slow = baseline.latency_ms > 0.0 and seen.latency_ms_p99 > policy.latency_multiple * baseline.latency_ms
-    fast_share = 1.0 - pool.timeouts / pool.failures
-    throttled = pool.throttles > policy.throttle_share * pool.failures and low > policy.throttle_trip
-    if slow and not throttled and pool.timeouts > 0 and low > trips.timeout:
-        if _are_repaired(pool):
-            return _repaired(pool, trust)
+    throttled = pool.throttles > policy.throttle_share * failures and low > policy.throttle_trip
+    if timeouts > 0 and low > timeout_trip and not throttled and baseline.latency_ms > 0.0:
         limit = policy.latency_multiple * baseline.latency_ms
-        return _bad(Regime.SATURATED, Reason.LATENCY_OVER_BASELINE, seen.latency_ms_p99, limit, n, trust)
-    if low <= trips.retry:
+        if seen.latency_ms_p99 > limit:
+            if _are_repaired(pool):
+                return _repaired(pool, trust)
+            return _bad(Regime.SATURATED, Reason.LATENCY_OVER_BASELINE, seen.latency_ms_p99, limit, n, trust)
+    if low <= retry_trip:
         return None
     if throttled:
-        share = pool.throttles / pool.failures
+        share = pool.throttles / failures
         return _bad(Regime.THROTTLED, Reason.THROTTLES_DOMINATE, share, policy.throttle_share, n, trust)
-    if low > trips.open and pool.failures >= policy.open_bad_share * n and fast_share >= 0.5:
-        return _bad(Regime.DEAD, Reason.NEARLY_ALL_FAIL, low, trips.open, n, trust)
+    if (
+        low > open_trip
+        and failures >= policy.open_bad_share * n
+        and 1.0 - timeouts / failures >= 0.5  # mostly fast
+    ):
+        return _bad(Regime.DEAD, Reason.NEARLY_ALL_FAIL, low, open_trip, n, trust)
     reason = (
         Reason.ERROR_RATE_OVER_BASELINE
-        if policy.retry_adaptive and trips.retry > policy.retry_floor
+        if policy.retry_adaptive and retry_trip > policy.retry_floor
         else Reason.ERROR_RATE_OVER_TRIP
     )
-    return _bad(Regime.BROKEN, reason, low, trips.retry, n, trust)
+    return _bad(Regime.BROKEN, reason, low, retry_trip, n, trust)
 
 
 def _others_are_well(pool: Pool, seen: Observation, baseline: Baseline, policy: Policy) -> bool:
@@ -142,9 +163,3 @@ def _repaired(pool: Pool, trust: float) -> Verdict:
 
 def _bad(regime: Regime, reason: Reason, measured: float, threshold: float, n: int, trust: float) -> Verdict:
     return Verdict(regime, False, (Evidence(reason, measured, threshold, n, trust),))
-
-
-def _is_clean(pool: Pool, trips: Trips, baseline: Baseline, policy: Policy) -> bool:
-    return is_clean(
-        pool.failures, pool.requests, pool.span_s, trips.reset, trips.reset_point, baseline.dispersion, policy
-    )

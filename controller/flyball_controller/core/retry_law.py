@@ -26,10 +26,10 @@ from flyball_controller.core.model import Evidence, Reason, Regime, Setpoint
 from flyball_controller.core.moment import Moment, Wish
 from flyball_controller.core.policy import Policy
 from flyball_controller.core.regime import CLEAN_REQUESTS
-from flyball_controller.core.state import LawState, nominal_setpoint
+from flyball_controller.core.state import LawState
 
 # Budgets are quantised: each change is a deployment that every environment pays for.
-BUDGET_THROTTLED = 0.1
+BUDGET_THROTTLED = 0.1  # or nominal, if that is less
 BUDGET_RAISED = 1.0
 BUDGET_FULL = 3.0  # every attempt of every request
 HOLD_PERIOD_S = 60.0  # as many shorter windows must be clean as make up the time
@@ -37,31 +37,52 @@ HEADROOM = 1.2  # predicted attempts may exceed the proven rate by this factor
 SHED_MARGIN = 0.85  # shed to below the measured capacity, so that its queue drains
 SHED_MAX = 0.9
 FULL_FLOW = 0.8  # a half-open step to this share or more closes instead
+# To read a member off its enum runs Python code; these are compared and written in every step.
+_NOMINAL, _RECOVERING, _BLIND = Regime.NOMINAL, Regime.RECOVERING, Regime.BLIND
+_SATURATED, _DEAD, _THROTTLED, _BROKEN = Regime.SATURATED, Regime.DEAD, Regime.THROTTLED, Regime.BROKEN
+_CLOSED, _HALF_OPEN, _OPEN = CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN
+_MAY_TRIP, _GATED = (_CLOSED, _HALF_OPEN), (_OPEN, _HALF_OPEN)
+_SILENCE = Reason.SILENCE_AT_NORMAL_LATENCY
 
 
 def wish_two_loop(law: LawState, now: Moment, policy: Policy) -> Wish:
     """Return the wish of the two-loop law (docs/theory/control.md, table of regimes)."""
-    regime = now.verdict.regime
+    verdict = now.verdict
+    regime = verdict.regime
     if regime is None:
-        return _clean_or_wait(law, now, policy) if now.verdict.clean else _keep(law, now)
-    if regime == Regime.SATURATED:
+        return _clean_or_wait(law, now, policy) if verdict.clean else _keep(law, now)
+    if regime == _SATURATED:
         return _saturated(law, now, policy)
-    if regime == Regime.DEAD:
+    if regime == _DEAD:
         return _dead(law, now, policy)
-    if regime == Regime.THROTTLED:
+    if regime == _THROTTLED:
         # Goodput is fixed by the target's own limit: more attempts only add calls.
         wanted = law.applied._replace(
-            budget_ratio=BUDGET_THROTTLED, throttle_base_ms=policy.throttle_base_ms_throttled
+            budget_ratio=_withdrawn(policy), throttle_base_ms=policy.throttle_base_ms_throttled
         )
-        return Wish(wanted, regime, now.verdict.evidence, 0, 0, law.useless)
+        return Wish(wanted, _THROTTLED, verdict.evidence, 0, 0, law.useless)
     return _broken(law, now, policy)
+
+
+def _withdrawn(policy: Policy) -> float:
+    """Return the budget where retries add load and win little: never more than in health."""
+    nominal = policy.budget_nominal
+    return nominal if nominal < BUDGET_THROTTLED else BUDGET_THROTTLED
+
+
+def _at_budget(applied: Setpoint, budget_ratio: float) -> Setpoint:
+    """Return the setpoint with another budget; itself, as in most windows, where that is in force."""
+    attempts, before, base_ms, circuit, probe_ratio, close_after = applied
+    if before == budget_ratio:
+        return applied
+    return Setpoint(attempts, budget_ratio, base_ms, circuit, probe_ratio, close_after)
 
 
 def _keep(law: LawState, now: Moment) -> Wish:
     """Nothing proven either way: keep everything, restart the count of clean windows."""
     regime = law.regime
-    if regime == Regime.BLIND:  # it sees again, but nothing is proven yet
-        regime = Regime.RECOVERING
+    if regime == _BLIND:  # it sees again, but nothing is proven yet
+        regime = _RECOVERING
     return Wish(law.applied, regime, now.verdict.evidence, law.bad_count, 0, law.useless)
 
 
@@ -70,10 +91,10 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
     applied = law.applied
     evidence = now.verdict.evidence
     if applied.budget_ratio > 0.0:
-        return Wish(applied._replace(budget_ratio=0.0), Regime.SATURATED, evidence, 0, 0, law.useless)
+        return Wish(_at_budget(applied, 0.0), _SATURATED, evidence, 0, 0, law.useless)
     count = law.bad_count + 1 if now.settled else law.bad_count
     wanted = applied
-    if count >= policy.saturated_periods and applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
+    if count >= policy.saturated_periods and applied.circuit in _MAY_TRIP:
         # It stayed saturated without retries: a real capacity deficit. Let through what it serves.
         count_evidence = Evidence(
             Reason.STILL_SATURATED,
@@ -90,17 +111,18 @@ def _saturated(law: LawState, now: Moment, policy: Policy) -> Wish:
             circuit = next_circuit(applied.circuit, CircuitEvent.SHED)
             wanted = applied._replace(circuit=circuit, probe_ratio=share, close_after=policy.close_after_shed)
             count = 0
-    return Wish(wanted, Regime.SATURATED, evidence, count, 0, law.useless)
+    return Wish(wanted, _SATURATED, evidence, count, 0, law.useless)
 
 
 def _served_share(law: LawState, now: Moment, policy: Policy) -> float:
     """Return the share of traffic to admit: margin x served / offered, down to a tenth, within bounds."""
-    served = now.pool.requests - now.pool.failures
-    offered = now.pool.requests + now.pool.short_circuited
+    pool = now.pool
+    served = pool.requests - pool.failures
+    offered = pool.requests + pool.short_circuited
     share = int(SHED_MARGIN * served / offered * 10.0) / 10.0 if offered > 0 else policy.probe_ratio_min
     if share > SHED_MAX:
         share = SHED_MAX
-    if law.applied.circuit == CircuitState.HALF_OPEN and share > law.applied.probe_ratio:
+    if law.applied.circuit == _HALF_OPEN and share > law.applied.probe_ratio:
         share = law.applied.probe_ratio  # saturated at this share: never answer by admitting more
     return share if share > policy.probe_ratio_min else policy.probe_ratio_min
 
@@ -112,13 +134,13 @@ def _may_cut(law: LawState, now: Moment, policy: Policy) -> bool:
         and may_move(since_s=law.circuit_since_s, at_s=now.at_s, dwell_s=policy.dwell_s)
         and now.open_allowed
         # What is cut already is the same episode: narrowing it is no new open.
-        and (now.rarity_s >= now.needed_s or law.applied.circuit != CircuitState.CLOSED)
+        and (now.rarity_s >= now.needed_s or law.applied.circuit != _CLOSED)
     )
 
 
 def _proof(law: LawState, now: Moment) -> tuple[Evidence, ...]:
     """Return whether the promise on false opens lets a closed circuit open; nothing if none was made."""
-    if now.needed_s <= 0.0 or law.applied.circuit != CircuitState.CLOSED:
+    if now.needed_s <= 0.0 or law.applied.circuit != _CLOSED:
         return ()
     reason = Reason.OPEN_PROVEN if now.rarity_s >= now.needed_s else Reason.OPEN_UNPROVEN
     return (Evidence(reason, now.rarity_s, now.needed_s, now.pool.requests, now.trust),)
@@ -132,15 +154,13 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
     """No goodput to win: save concurrency, latency and cost; recovery stays with the clients' probes."""
     applied = law.applied
     evidence = now.verdict.evidence
-    wanted = applied._replace(budget_ratio=0.0)
-    if applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN):
-        per_minute = _per_minute(now.pool)
-        low_open, _ = wilson_bounds(
-            now.wide.failures, now.wide.requests, z=policy.z_open, dispersion=now.baseline.dispersion
-        )
+    wanted = _at_budget(applied, 0.0)
+    if applied.circuit in _MAY_TRIP:
+        per_minute, wide = _per_minute(now.pool), now.wide
+        low_open, _ = wilson_bounds(wide.failures, wide.requests, policy.z_open, now.baseline.dispersion)
         if low_open <= now.trips.open:
             # Enough to stop retrying, not yet enough to cut traffic.
-            weak = Evidence(Reason.NOT_ENOUGH_DATA, low_open, now.trips.open, now.wide.requests, now.trust)
+            weak = Evidence(Reason.NOT_ENOUGH_DATA, low_open, now.trips.open, wide.requests, now.trust)
             evidence = (*evidence, weak)
         elif _may_cut(law, now, policy):
             evidence = (*evidence, *_proof(law, now))
@@ -165,7 +185,7 @@ def _dead(law: LawState, now: Moment, policy: Policy) -> Wish:
             )
         else:
             evidence = (*evidence, *_proof(law, now))
-    return Wish(wanted, Regime.DEAD, evidence, 0, 0, law.useless)
+    return Wish(wanted, _DEAD, evidence, 0, 0, law.useless)
 
 
 def _probe_ratio(per_minute: float, policy: Policy) -> float:
@@ -179,38 +199,39 @@ def _probe_ratio(per_minute: float, policy: Policy) -> float:
 def _broken(law: LawState, now: Moment, policy: Policy) -> Wish:
     """Independent fast failures: a request fails only if all its attempts do, so retries pay."""
     applied = law.applied
-    evidence = now.verdict.evidence
-    ratio = now.pool.failures / now.pool.requests
-    useless = law.useless or retries_useless(law, now, policy, ratio)
-    if useless:
+    evidence, pool = now.verdict.evidence, now.pool
+    ratio = pool.failures / pool.requests
+    if law.useless or retries_useless(law, now, policy, ratio):
         # A shard, a poison message, a bad deploy: repeating changes nothing. Never open for it.
-        failed = now.pool.request_failures / now.pool.requests if now.pool.request_failures >= 0 else ratio
+        failed = pool.request_failures / pool.requests if pool.request_failures >= 0 else ratio
         limit = useless_limit(ratio)
-        evidence = (
-            *evidence,
-            Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, now.pool.requests, now.trust),
-        )
-        if applied.budget_ratio > BUDGET_THROTTLED:  # what saturation took away is not given back for this
-            applied = applied._replace(budget_ratio=BUDGET_THROTTLED)
+        evidence = (*evidence, Evidence(Reason.RETRIES_DO_NOT_HELP, failed, limit, pool.requests, now.trust))
+        withdrawn = _withdrawn(policy)
+        if applied.budget_ratio > withdrawn:  # what saturation took away is not given back for this
+            applied = _at_budget(applied, withdrawn)
         return Wish(applied, Regime.USELESS_RETRIES, evidence, 0, 0, True)
-    count = law.bad_count + 1 if law.regime == Regime.BROKEN else 1
-    silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
-    demand = budget_demand(now, policy, lost_is_cheap=silent)
-    few = now.pool.requests < CLEAN_REQUESTS
-    again = count >= 2 and now.seen.failures > now.trips.retry * now.seen.requests
-    if applied.budget_ratio >= COVERED * demand or (few and not again):
-        # The budget in force covers it already; or few requests: a second bad window decides.
-        return Wish(applied, Regime.BROKEN, evidence, count, 0, False)
+    count = law.bad_count + 1 if law.regime == _BROKEN else 1
+    demand = budget_demand(now, policy, lost_is_cheap=_is_silent(now))
+    if applied.budget_ratio >= COVERED * demand:
+        return Wish(applied, _BROKEN, evidence, count, 0, False)
+    if pool.requests < CLEAN_REQUESTS:  # few requests: a second bad window decides
+        seen = now.seen
+        if count < 2 or seen.failures <= now.trips.retry * seen.requests:
+            return Wish(applied, _BROKEN, evidence, count, 0, False)
     budget, more = _raised_budget(law, now, policy, count)
-    return Wish(applied._replace(budget_ratio=budget), Regime.BROKEN, (*evidence, *more), count, 0, False)
+    return Wish(_at_budget(applied, budget), _BROKEN, (*evidence, *more), count, 0, False)
+
+
+def _is_silent(now: Moment) -> bool:
+    return now.verdict.evidence[0].reason == _SILENCE
 
 
 def _raised_budget(
     law: LawState, now: Moment, policy: Policy, count: int
 ) -> tuple[float, tuple[Evidence, ...]]:
     """Return the budget for partial failure: full where capacity for it is proven, else a step per window."""
-    applied = law.applied
-    if applied.circuit != CircuitState.CLOSED:
+    applied, pool = law.applied, now.pool
+    if applied.circuit != _CLOSED:
         return applied.budget_ratio, ()
     if applied.budget_ratio < policy.budget_nominal:
         # It was saturated, dead or throttled a moment ago: first see it live without retries for a while.
@@ -218,21 +239,17 @@ def _raised_budget(
         wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
         # As long as what fails are time-outs, it is still the same trouble, only milder without retries.
         # Unless the rest is as quick as ever: then some node swallows its calls, and retries would help.
-        silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
-        milder = 2 * now.pool.timeouts < now.pool.failures
-        restored = now.settled and count >= needed and (milder or silent)
+        milder = 2 * pool.timeouts < pool.failures
+        restored = now.settled and count >= needed and (milder or _is_silent(now))
         return (policy.budget_nominal if restored else applied.budget_ratio), (wait,)
-    predicted = now.pool.requests / now.pool.span_s * (1.0 + extra_attempts(now))
-    proven = HEADROOM * now.baseline.proven_per_s
-    evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, now.pool.requests, now.trust)
-    silent = now.verdict.evidence[0].reason == Reason.SILENCE_AT_NORMAL_LATENCY
-    if now.pool.timeouts > policy.retry_floor * now.pool.requests and not silent:
+    requests, proven = pool.requests, HEADROOM * now.baseline.proven_per_s
+    predicted = requests / pool.span_s * (1.0 + extra_attempts(now))
+    evidence = Evidence(Reason.NO_HEADROOM, predicted, proven, requests, now.trust)
+    if pool.timeouts > policy.retry_floor * requests and not _is_silent(now):
         # Some of it is a queue, whatever rate was carried once: more attempts would make a storm of it.
         return applied.budget_ratio, (evidence,)
-    if now.baseline.proven_per_s > 0.0 and predicted <= proven:
-        return BUDGET_FULL, (
-            Evidence(Reason.HEADROOM_PROVEN, predicted, proven, now.pool.requests, now.trust),
-        )
+    if proven > 0.0 and predicted <= proven:
+        return BUDGET_FULL, (Evidence(Reason.HEADROOM_PROVEN, predicted, proven, requests, now.trust),)
     if not now.settled:
         return applied.budget_ratio, (evidence,)
     return (BUDGET_FULL if applied.budget_ratio >= BUDGET_RAISED else BUDGET_RAISED), (evidence,)
@@ -240,47 +257,47 @@ def _raised_budget(
 
 def _clean_or_wait(law: LawState, now: Moment, policy: Policy) -> Wish:
     """Clean: gates open one step per settled window, then the budget returns after its hold."""
-    nominal = nominal_setpoint(policy)
+    nominal = now.nominal
     applied = law.applied
     evidence = now.verdict.evidence
     if applied == nominal:
-        return Wish(applied, Regime.NOMINAL, evidence, 0, law.clean_count + 1, False)
+        return Wish(applied, _NOMINAL, evidence, 0, law.clean_count + 1, False)
     if not now.settled:
         wait = Evidence(
             Reason.WAITING_TO_SETTLE, now.seen.start_s, law.changed_s + policy.settle_s, 0, now.trust
         )
-        return Wish(applied, Regime.RECOVERING, (*evidence, wait), 0, 0, law.useless)
+        return Wish(applied, _RECOVERING, (*evidence, wait), 0, 0, law.useless)
     count = law.clean_count + 1
     if now.loosen_frozen:
         frozen = Evidence(Reason.CORRELATED_FAILURE_FREEZE, float(count), 0.0, 0, now.trust)
-        return Wish(applied, Regime.RECOVERING, (*evidence, frozen), 0, count, law.useless)
-    if applied.circuit in (CircuitState.OPEN, CircuitState.HALF_OPEN):
+        return Wish(applied, _RECOVERING, (*evidence, frozen), 0, count, law.useless)
+    if applied.circuit in _GATED:
         return _open_gate(law, now, policy, count)
     needed = policy.hold_periods * law.hold_factor
     if now.seen.period_s < HOLD_PERIOD_S:
         needed = int(needed * HOLD_PERIOD_S / now.seen.period_s + 0.5)
     if count < needed:
         wait = Evidence(Reason.WAITING_FOR_HOLD, float(count), float(needed), 0, now.trust)
-        return Wish(applied, Regime.RECOVERING, (*evidence, wait), 0, count, law.useless)
+        return Wish(applied, _RECOVERING, (*evidence, wait), 0, count, law.useless)
     wanted, reason = one_step_towards(applied, nominal, policy)
     restored = Evidence(reason, float(count), float(needed), now.pool.requests, now.trust)
-    regime = Regime.NOMINAL if wanted == nominal else Regime.RECOVERING
+    regime = _NOMINAL if wanted == nominal else _RECOVERING
     return Wish(wanted, regime, (*evidence, restored), 0, 0, False)
 
 
 def _open_gate(law: LawState, now: Moment, policy: Policy, count: int) -> Wish:
     """Admit twice the share, or everything once most of it flows: clients close by themselves before this."""
-    applied = law.applied
+    applied, pool = law.applied, now.pool
     evidence = now.verdict.evidence
     if not may_move(since_s=law.circuit_since_s, at_s=now.at_s, dwell_s=policy.dwell_s):
-        return Wish(applied, Regime.RECOVERING, evidence, 0, count, law.useless)
-    offered = now.pool.requests + now.pool.short_circuited
-    flowing = now.pool.requests / offered if offered > 0 else 0.0
+        return Wish(applied, _RECOVERING, evidence, 0, count, law.useless)
+    offered = pool.requests + pool.short_circuited
+    flowing = pool.requests / offered if offered > 0 else 0.0
     share = 2.0 * applied.probe_ratio
     if flowing > share:
         share = flowing
-    step = Evidence(Reason.PROBES_SUCCEEDED, flowing, applied.probe_ratio, now.pool.requests, now.trust)
-    if applied.circuit == CircuitState.HALF_OPEN and share >= FULL_FLOW:
+    step = Evidence(Reason.PROBES_SUCCEEDED, flowing, applied.probe_ratio, pool.requests, now.trust)
+    if applied.circuit == _HALF_OPEN and share >= FULL_FLOW:
         circuit, share = next_circuit(applied.circuit, CircuitEvent.RESET), 1.0
     else:
         circuit = next_circuit(applied.circuit, CircuitEvent.PROBE)
@@ -288,7 +305,7 @@ def _open_gate(law: LawState, now: Moment, policy: Policy, count: int) -> Wish:
         if share > SHED_MAX:
             share = SHED_MAX
     wanted = applied._replace(circuit=circuit, probe_ratio=share)
-    return Wish(wanted, Regime.RECOVERING, (*evidence, step), 0, 0, law.useless)
+    return Wish(wanted, _RECOVERING, (*evidence, step), 0, 0, law.useless)
 
 
 def one_step_towards(applied: Setpoint, nominal: Setpoint, policy: Policy) -> tuple[Setpoint, Reason]:
@@ -310,15 +327,12 @@ def wish_ladder(law: LawState, now: Moment, policy: Policy) -> Wish:
     applied = law.applied
     pool = now.pool
     evidence = now.verdict.evidence
-    enough = pool.requests >= policy.min_requests and pool.failures >= policy.min_errors
+    requests, failures = pool.requests, pool.failures
+    enough = requests >= policy.min_requests and failures >= policy.min_errors
     spread = now.baseline.dispersion if policy.z_act > 0.0 else 1.0
-    low, _ = wilson_bounds(pool.failures, pool.requests, z=policy.z_act, dispersion=spread)
-    low_open, _ = wilson_bounds(pool.failures, pool.requests, z=policy.z_open, dispersion=spread)
-    if (
-        enough
-        and low_open > now.trips.open
-        and applied.circuit in (CircuitState.CLOSED, CircuitState.HALF_OPEN)
-    ):
+    low, _ = wilson_bounds(failures, requests, policy.z_act, spread)
+    low_open, _ = wilson_bounds(failures, requests, policy.z_open, spread)
+    if enough and low_open > now.trips.open and applied.circuit in _MAY_TRIP:
         over = Evidence(Reason.ERROR_RATE_OVER_BASELINE, low_open, now.trips.open, pool.requests, now.trust)
         if _may_cut(law, now, policy):
             wanted = applied._replace(

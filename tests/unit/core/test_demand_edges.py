@@ -22,7 +22,10 @@ def moment(counts: Pool, *, settled: bool = True) -> Moment:
     """What a law looks at, with these counts."""
     trips = Trips(0.03, 0.6, 0.1, 0.15, 0.04, 0.03)
     seen = Observation("t", 0.0, 60.0, 80.0)
-    return Moment(80.0, seen, Verdict(None, False, ()), counts, trips, Baseline(), settled, 1.0, True, False)
+    verdict = Verdict(None, False, ())
+    return Moment(
+        80.0, seen, verdict, counts, trips, Baseline(), settled, 1.0, True, False, 0.0, 0.0, counts, NOMINAL
+    )
 
 
 def law(regime: Regime = Regime.BROKEN, applied: Setpoint = NOMINAL, **change: float) -> LawState:

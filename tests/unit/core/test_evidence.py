@@ -114,12 +114,16 @@ def test_an_unmeasured_window_hides_the_sum_wherever_it_stands():
 @pytest.mark.parametrize(
     ("change", "pooled"),
     [
+        ({"enough": 0}, 0),
+        ({"enough": 100}, 1),
         ({"enough": 200}, 2),  # two hold 200
         ({"enough": 201}, 3),
         ({"since_s": 120.0}, 2),  # the window that began with the change shows it whole
         ({"since_s": 121.0}, 1),
+        ({"since_s": 181.0}, 0),
         ({"span_s_max": 180.0}, 3),
         ({"span_s_max": 179.0}, 2),
+        ({"span_s_max": 59.0}, 0),
     ],
 )
 def test_a_pool_ends_where_it_has_enough_or_may_not_go(change, pooled):

@@ -320,7 +320,8 @@ def test_a_number_that_is_no_circuit_is_outside(circuit):
     [
         (0.2, 0.05, 0.05),
         (0.05, 0.2, 0.05),
-        (0.1, 0.05, 0.1),
+        (0.1, 0.05, 0.05),  # what throttling left: no more than in health
+        (0.1, 0.1, 0.1),
         (1.0, 0.05, 1.0),
         (3.0, 0.05, 3.0),
         (2.0, 1.5, 1.5),

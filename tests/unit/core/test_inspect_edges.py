@@ -48,6 +48,7 @@ TOP = 9_007_199_254_740_992
         {"request_failures": 10},
         {"latency_ms_p50": -1.0, "latency_ms_p99": -1.0},
         {"latency_ms_p50": 0.0, "latency_ms_p99": 0.0},
+        {"latency_ms_p50": 1.7976931348623157e308, "latency_ms_p99": 1.7976931348623157e308},
         {"quality": Quality.PARTIAL},
     ],
 )

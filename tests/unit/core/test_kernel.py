@@ -26,6 +26,7 @@ from flyball_controller.core.kernel_bounds import (
     is_clean,
     is_surely_under,
     upper_is_under,
+    upper_side,
     wilson_bounds,
 )
 from flyball_controller.core.policy import Policy
@@ -69,11 +70,26 @@ def test_comparing_the_upper_bound_needs_no_bound(case):
     assert upper_is_under(failures, requests, limit, z, dispersion) == (high < limit)
 
 
+@settings(max_examples=400)
+@given(case=bound_cases())
+def test_a_sure_side_is_the_side_of_the_bound(case):
+    """Replays take the sign for the answer; 0 leaves it to the bound."""
+    failures, requests, limit, z, dispersion = case
+    side = upper_side(failures, requests, limit, z, dispersion)
+    _, high = wilson_bounds(failures, requests, z=z, dispersion=dispersion)
+    assert side in (-1.0, 0.0, 1.0)
+    if side < 0.0:
+        assert high < limit
+    if side > 0.0:
+        assert high >= limit
+
+
 def test_the_shortcuts_are_taken_at_all():
     """Far from the limit no root is needed: 3 of 1,000 is under 3 %, 300 of 1,000 is not."""
     assert is_surely_under(3, 1_000, 0.03, 2.33, 1.0)
     assert upper_is_under(0, 600, 0.15, 2.33, 1.0)
     assert not upper_is_under(140, 1_000, 0.15, 2.33, 1.0)
+    assert [upper_side(failures, 1_000, 0.15, 2.33, 1.0) for failures in (0, 140, 160)] == [-1.0, 1.0, 0.0]
     assert not is_surely_under(300, 1_000, 0.03, 2.33, 1.0)
 
 

@@ -6,11 +6,10 @@ from math import sqrt
 
 import pytest
 
-from flyball_controller.core.baseline import Baseline
+from flyball_controller.core.baseline import QUANTA, Baseline, hour_expectation, minute_expectation
 from flyball_controller.core.kernel import (
     confidence_of,
     expected_of,
-    hour_quanta,
     kept_share,
     learned,
     learning_rate,
@@ -18,7 +17,6 @@ from flyball_controller.core.kernel import (
     lower_median,
     median3,
     minute_median,
-    minute_quanta,
     minutes_covered,
     minutes_floor_quanta,
     moved_dispersion,
@@ -35,6 +33,17 @@ from flyball_controller.core.policy import Policy
 
 NO = 65_535
 POLICY = Policy()
+
+
+def minute_quanta(profile: tuple[int, ...], at_s: float) -> int:
+    """What the step takes as the season of a minute, in quanta."""
+    return round(minute_expectation(Baseline(minute=profile), at_s) * QUANTA)
+
+
+def hour_quanta(newest, before, visits, hour: int, visits_min: int) -> int:
+    """What the step takes as the season of an hour of the week, in quanta."""
+    weekly = Baseline(hour=newest, hour_before=before, hour_visits=visits)
+    return round(hour_expectation(weekly, 3_600.0 * hour, visits_min) * QUANTA)
 
 
 def minutes(**visits: tuple[int, int, int]) -> tuple[int, ...]:

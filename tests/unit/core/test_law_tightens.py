@@ -233,6 +233,16 @@ def test_throttling_withdraws_retries_and_lengthens_the_first_pause():
     assert wish == Wish(wanted, Regime.THROTTLED, (SAID,), 0, 0, True)
 
 
+@pytest.mark.parametrize(("nominal", "budget"), [(0.2, 0.1), (0.1, 0.1), (0.05, 0.05), (0.0, 0.0)])
+@pytest.mark.parametrize("before", [0.0, 3.0])
+def test_throttling_never_gives_more_retries_than_the_operator_gives_in_health(before, nominal, budget):
+    """A tenth is what is left of a larger budget, not what a target that asks for less is to get."""
+    policy = PLAIN._replace(budget_nominal=nominal)
+    applied = NOMINAL._replace(budget_ratio=before)
+    wish = wish_two_loop(law(applied), moment(counted(600), Regime.THROTTLED), policy)
+    assert wish.setpoint == applied._replace(budget_ratio=budget, throttle_base_ms=4_000)
+
+
 # --- partial failure ---------------------------------------------------------------------
 
 HALF_FAIL = counted(600, fast=300)  # asks for 0.875 retries per request
@@ -253,6 +263,14 @@ def test_retries_that_were_found_useless_stay_withdrawn(failed, share, before, a
     no_help = note(Reason.RETRIES_DO_NOT_HELP, share, 2.5 / 16 + 0.05, 600)
     left = NOMINAL._replace(budget_ratio=after)
     assert wish == Wish(left, Regime.USELESS_RETRIES, (SAID, no_help), 0, 0, True)
+
+
+def test_useless_retries_fall_back_to_a_lower_nominal_budget():
+    """From a raised one: a tenth would still be twice what the operator gives in health."""
+    policy = PLAIN._replace(budget_nominal=0.05)
+    memory = law(NOMINAL._replace(budget_ratio=3.0), useless=True)
+    wish = wish_two_loop(memory, moment(counted(600, fast=300, failed=300), Regime.BROKEN), policy)
+    assert wish.setpoint == NOMINAL._replace(budget_ratio=0.05)
 
 
 @pytest.mark.parametrize(("regime", "count"), [(Regime.BROKEN, 3), (Regime.NOMINAL, 1)])
