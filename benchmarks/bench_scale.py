@@ -97,6 +97,7 @@ def minutes(shares: Sequence[Sequence[str]], *, failing: frozenset[str], size: i
     caches: list[dict[str, Remembered]] = [{} for _ in shares]
     spent: list[list[float]] = [[] for _ in shares]
     decided, twice, conflicts = set(), 0, 0
+    everybody = [target for share in shares for target in share]
     for minute in range(11):
         seen: set[str] = set()
         fleet.failing = failing if minute >= 6 else frozenset()
@@ -111,7 +112,8 @@ def minutes(shares: Sequence[Sequence[str]], *, failing: frozenset[str], size: i
                 now_s=NOON_S + 60.0 * minute + 25.0,
                 trigger=Trigger("tick", ""),
                 cache=cache,
-                fleet_size=size,
+                fleet=everybody,
+                histories_max=size,  # in the eleven minutes nobody is new
             )
             times.append((time.process_time_ns() - began_ns) / 1e6)
             names = {decision.target for decision in report.decisions}

@@ -10,15 +10,8 @@ from flyball_analytics.journalfile import Entry
 from flyball_analytics.replay import replay
 from flyball_controller.codec import canonical_json
 from flyball_controller.core.model import Hold, HoldKind, Observation
-from flyball_controller.fakes import (
-    MemoryCheckpoints,
-    MemoryCircuits,
-    MemoryHolds,
-    MemoryJournal,
-    MemoryPublisher,
-    ScriptedSensor,
-)
-from flyball_controller.loop import Ports, Trigger, run_once
+from flyball_controller.fakes import memory_ports
+from flyball_controller.loop import Trigger, run_once
 from flyball_controller.policy_set import load_preset
 
 POLICIES = load_preset("two-loop")
@@ -39,17 +32,13 @@ def replayed(observations: list[Observation] | None = None) -> list[dict[str, ob
 
 def production(*, held: bool = False) -> list[dict[str, object]]:
     """What the production round journals over the outage, one round a minute; an operator may step in."""
-    journal, holds = MemoryJournal(), MemoryHolds()
-    past = calm(-600, 600)
-    ports = Ports(
-        ScriptedSensor(OUTAGE, past), MemoryCheckpoints(), MemoryCircuits(), holds, MemoryPublisher(), journal
-    )
+    ports = memory_ports(OUTAGE, past=calm(-600, 600))
     for minute in range(20):
         now_s = T0 + 60.0 * minute + 85.0
         if held and minute == 12:
-            holds.put("t", Hold(HoldKind.FREEZE, now_s + 300.0, "ann", "looking"), now_s=now_s)
+            ports.holds.put("t", Hold(HoldKind.FREEZE, now_s + 300.0, "ann", "looking"), now_s=now_s)
         run_once(["t"], ports=ports, policies=POLICIES, now_s=now_s, trigger=Trigger("tick", f"{minute}"))
-    return [dict(record) for record in journal.records]
+    return [dict(record) for record in ports.journal.records]
 
 
 def write_journal(path: Path, records: list[dict[str, object]]) -> Path:

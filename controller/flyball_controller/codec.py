@@ -270,9 +270,23 @@ def short_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+# Fields that policies got after their identities were first stored: left out while they say nothing.
+LATER_FIELDS = frozenset({"attempt_timeout_ms", "base_ms", "cap_ms", "max_concurrent"})
+_SILENT = Policy()
+
+
+def policy_content(policy: Policy) -> dict[str, object]:
+    """Return what a policy's identity is made of: a policy of before is the same one after an update."""
+    return {
+        field: value
+        for field, value in policy._asdict().items()
+        if field not in LATER_FIELDS or value != getattr(_SILENT, field)
+    }
+
+
 def policy_digest(policy: Policy) -> str:
     """Return the identity of a policy: equal for equal numbers, whatever file they came from."""
-    return short_hash(canonical_json(policy._replace(digest="")))
+    return short_hash(canonical_json(policy_content(policy._replace(digest=""))))
 
 
 def with_digest(policy: Policy) -> Policy:

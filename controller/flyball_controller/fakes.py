@@ -26,6 +26,7 @@ from flyball_controller.ports import (
     Saved,
     Sensor,
 )
+from flyball_controller.round_records import Ports
 
 
 class _Failing:
@@ -110,6 +111,7 @@ class MemoryHolds(_Failing):
     def __init__(self) -> None:
         super().__init__()
         self.items: dict[str, Hold] = {}
+        self._put_at_s: dict[str, float] = {}
 
     def active(self, targets: Sequence[str]) -> Mapping[str, Hold]:
         """Return the hold of each target that has one."""
@@ -117,9 +119,11 @@ class MemoryHolds(_Failing):
         return {target: self.items[target] for target in targets if target in self.items}
 
     def put(self, target: str, hold: Hold, *, now_s: float) -> None:
-        """Store an override."""
+        """Store an override unless a newer one stands."""
         self._before()
-        self.items[target] = hold
+        if self._put_at_s.get(target, now_s) <= now_s:
+            self.items[target] = hold
+            self._put_at_s[target] = now_s
         self._after()
 
 
@@ -199,6 +203,26 @@ class ScriptedSensor(_Failing):
         self._before()
         first_s = until_s - days * 86_400.0
         return tuple(w for w in self.past if w.target == target and first_s <= w.start_s < until_s)
+
+
+def memory_ports(windows: Sequence[Observation] = (), past: Sequence[Observation] = ()) -> Ports:
+    """Return all that a round needs, in memory and empty but for what the sensor is to show.
+
+    Args:
+        windows: Seen by rounds, each from its `arrived_s` on.
+        past: What a target's history holds when it is first met.
+
+    >>> memory_ports().publisher.current() is None
+    True
+    """
+    return Ports(
+        ScriptedSensor(windows, past),
+        MemoryCheckpoints(),
+        MemoryCircuits(),
+        MemoryHolds(),
+        MemoryPublisher(),
+        MemoryJournal(),
+    )
 
 
 class ManualClock:

@@ -17,44 +17,40 @@ windows of a metric stream), so duplicates and reordering change nothing (E4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from flyball.contract import Circuit, CircuitState, TargetParams
 from flyball_controller.check_book import read_rows
-from flyball_controller.codec import decode_state, encode_state, journal_record, short_hash
+from flyball_controller.codec import decode_state, encode_state, short_hash
 from flyball_controller.core.errors import CheckpointError
-from flyball_controller.core.fleet import FleetState, apply_fleet, fleet_step
 from flyball_controller.core.model import Decision, Hold, Mode, Observation, Quality
 from flyball_controller.core.state import State, initial_state, nominal_setpoint
 from flyball_controller.core.step import step
-from flyball_controller.fleet_codec import decode_fleet, encode_fleet
+from flyball_controller.fleet_book import FleetBook
+from flyball_controller.news import is_news, is_refused
 from flyball_controller.policy_set import PolicySet
 from flyball_controller.ports import Checkpoint, Conflict, PortError, Saved
-from flyball_controller.publication import backfill, circuits_of, is_news, is_refused, to_params
-from flyball_controller.round_records import Ports, Remembered, RunReport, Trigger, fault_of, reset_record
+from flyball_controller.publication import backfill, circuits_of, to_params
+from flyball_controller.round_records import (
+    Ports,
+    Remembered,
+    RunReport,
+    Stepped,
+    Trigger,
+    fault_of,
+    reset_record,
+    step_record,
+)
 
 __all__ = ["Ports", "Remembered", "RunReport", "Trigger", "run_once"]
 
 CHECKPOINT_EVERY_S = 900.0
 CONFLICTS_MAX = 5  # then the event is not acknowledged (P8)
 BACKFILL_DAYS = 14  # two weeks: every hour of the week twice
-FLEET_KEY = "#fleet"
-SAVE_ATTEMPTS_FLEET = 3
-
-
-class _Round(NamedTuple):
-    """What one target's steps came to."""
-
-    state: State
-    decisions: tuple[Decision, ...]
-    records: tuple[dict[str, object], ...]
-
-    @property
-    def moved(self) -> bool:
-        """Whether any step changed the setpoint."""
-        return any(decision.changed for decision in self.decisions)
+# Histories read in one round. One is two calls of 100,000 points: even at 5 s a call these take less than the
+# minute a tick has. A fleet whose first tick never came to its end would never save a state.
+HISTORIES_MAX = 5
 
 
 def run_once(
@@ -67,8 +63,9 @@ def run_once(
     given: Mapping[str, Sequence[Observation]] | None = None,
     cache: dict[str, Remembered] | None = None,
     sole_writer: bool = False,
-    fleet_size: int | None = None,
+    fleet: Collection[str] | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    histories_max: int = HISTORIES_MAX,
 ) -> RunReport:
     """Run one round for some targets and return what happened; backend failures are reported, not raised.
 
@@ -82,12 +79,16 @@ def run_once(
         cache: States that this process already knows; updated. None = always read the store.
         sole_writer: Nobody else writes these states: the cache is trusted without a look at the store.
             Else a cached state counts only if its version still stands there (P7).
-        fleet_size: How many targets there are in all; default: those of this round.
+        fleet: All targets that there are; None = not known, and as many as in this round.
         checkpoint_every_s: Longest time that a nominal state may stay unsaved.
+        histories_max: How many new targets learn their past in this round. The others are decided from
+            their newest windows, and while they are nominal their turn is still to come.
     """
     names = sorted(set(targets))
-    rounds = _Rounds(ports, policies, now_s, trigger, given or {}, cache, checkpoint_every_s)
-    rounds.begin(names, fleet_size if fleet_size is not None else len(names), sole_writer=sole_writer)
+    book = FleetBook(policies, now_s=now_s, fleet=fleet, size=len(names))
+    rounds = _Rounds(ports, policies, now_s, trigger, given or {}, cache, checkpoint_every_s, book)
+    rounds.histories_left = histories_max
+    rounds.begin(names, sole_writer=sole_writer)
     for name in names:
         rounds.apart(name, rounds.run_target)
     return rounds.finish()
@@ -105,6 +106,7 @@ class _Rounds:
         given: Mapping[str, Sequence[Observation]],
         cache: dict[str, Remembered] | None,
         checkpoint_every_s: float,
+        fleet: FleetBook,
     ) -> None:
         self.ports = ports
         self.policies = policies
@@ -124,31 +126,29 @@ class _Rounds:
         self.sensed: Mapping[str, tuple[Observation, ...]] = {}
         self.rows: Mapping[str, Observation] = {}  # good checks of restricted targets
         self.holds: Mapping[str, Hold] = {}
-        self.fleet = FleetState()  # as stored
-        self.fleet_now = FleetState()  # with what this round decided so far
-        self.reread: set[str] = (
-            set()
-        )  # targets whose state came from the store: what was published is unknown
-        self.fleet_version = 0
-        self.fleet_size = 1
+        self.fleet = fleet
+        self.reread: set[str] = set()  # their state came from the store: what was published is unknown
         self.failed: set[str] = set()
+        self.histories_left = HISTORIES_MAX
+        self.unlearned: set[str] = set()  # new ones whose history nobody has read yet
+        self.resets: dict[str, dict[str, object]] = {}  # records of states that could not be read
 
     # --- reading, once for all targets ---------------------------------------------------
 
-    def begin(self, names: Sequence[str], fleet_size: int, *, sole_writer: bool) -> None:
-        """Read checkpoints, holds, the fleet's record and new metrics."""
-        self.fleet_size = fleet_size
+    def begin(self, names: Sequence[str], *, sole_writer: bool) -> None:
+        """Read checkpoints, holds, the fleet's records and new metrics."""
         cached = self.cache or {}
         self.known = {name: cached[name] for name in names if name in cached}
         unknown = [name for name in names if name not in self.known or not sole_writer]
+        # Another one is the first in each minute, or one without answer would keep the others waiting.
+        turn = int(self.now_s // 60.0) % max(1, len(unknown))
+        unknown = [*unknown[turn:], *unknown[:turn]]
         try:
-            stored = self.ports.checkpoints.load([*unknown, FLEET_KEY])
+            stored = self.ports.checkpoints.load([*unknown, *self.fleet.keys])
         except PortError as error:
             self._fail(names, error)
             return
-        fleet_item = stored[FLEET_KEY]
-        self.fleet_version = fleet_item.version
-        self.fleet = self.fleet_now = decode_fleet(fleet_item.data)
+        self.fleet.read(stored)
         for name in unknown:
             if name not in self.known or self.known[name].version != stored[name].version:
                 self.apart(name, partial(self._reread, stored=stored[name]))
@@ -187,26 +187,34 @@ class _Rounds:
 
     def _remember(self, name: str, stored: Checkpoint) -> Remembered:
         """Return the decoded checkpoint; damaged bytes mean a fresh start, never a crash nor an OPEN."""
-        policy = self.policies.for_target(name)
-        if stored.version == 0:
-            return Remembered(0, self._backfilled(name, initial_state(policy)), -1.0)
-        try:
-            return Remembered(stored.version, decode_state(stored.data), self.now_s)
-        except CheckpointError as error:
-            self.records.append(reset_record(name, str(error), at_s=self.now_s, trigger=self.trigger))
-            return Remembered(stored.version, self._backfilled(name, initial_state(policy)), -1.0)
+        self.unlearned.discard(name)
+        self.resets.pop(name, None)
+        if stored.version > 0:
+            try:
+                return Remembered(stored.version, decode_state(stored.data), self.now_s)
+            except CheckpointError as error:
+                self.resets[name] = reset_record(name, str(error), at_s=self.now_s, trigger=self.trigger)
+        return Remembered(stored.version, self._fresh(name), -1.0)
 
-    def _backfilled(self, name: str, state: State) -> State:
-        """Return the state with weeks of history learned: a new target is sharp from its first minute."""
+    def _fresh(self, name: str) -> State:
+        """Return a state with weeks of history learned: a new target is sharp from its first minute."""
         policy = self.policies.for_target(name)
-        try:
-            # The newest minutes are left for the steps: a target may be down when it is first seen.
-            until_s = self.now_s - policy.act_within_s
-            history = self.ports.sensor.history(name, until_s=until_s, days=BACKFILL_DAYS)
-        except PortError as error:
-            self.errors.append((name, error))
-            return state
-        return backfill(state, history, policy, now_s=self.now_s)
+        state = initial_state(policy)
+        if self.histories_left > 0:
+            self.histories_left -= 1
+            try:
+                # The newest minutes are left for the steps: a target may be down when it is first seen.
+                until_s = self.now_s - policy.act_within_s
+                history = self.ports.sensor.history(name, until_s=until_s, days=BACKFILL_DAYS)
+                return backfill(state, history, policy, now_s=self.now_s)
+            except PortError as error:
+                self.errors.append((name, error))
+                if not error.retryable:
+                    return state
+                self.histories_left = 0  # it is not the hour to ask for more
+        self.unlearned.add(name)
+        # As far back as a cold start goes otherwise: three hours of a whole fleet, each minute, are too much.
+        return state._replace(stamp_s=self.now_s - CHECKPOINT_EVERY_S)
 
     # --- one target ----------------------------------------------------------------------
 
@@ -259,10 +267,9 @@ class _Rounds:
         if self.cache is not None:
             self.cache.pop(name, None)
 
-    def _step_all(self, name: str, state: State) -> _Round:
+    def _step_all(self, name: str, state: State) -> Stepped:
         """Step every new window in order; with none, let time pass in one MISSING step."""
         policy = self.policies.for_target(name)
-        state = apply_fleet(state, self.fleet_now, policy, target=name, fleet_size=self.fleet_size)
         hold = self.holds.get(name)
         held = hold is not None and hold != state.hold
         state = state._replace(hold=hold) if hold is not None else state
@@ -276,49 +283,48 @@ class _Rounds:
         records: list[dict[str, object]] = []
         rows = [self.rows[name]] if name in self.rows else []
         for seen in [*windows, *rows]:
-            before = state
+            # A look without data says nothing that the fleet's verdict is about: `earlier` keeps that of the
+            # newest window, or nobody could tell whether what it said was said before.
+            earlier = before = state
+            if seen.quality != Quality.MISSING:
+                before = self.fleet.judge(state, policy, target=name)
             after, decision = step(before, seen, policy)
             if seen.quality == Quality.PROBED and not decision.changed:
                 continue  # checks that move nothing leave no trace
             state = after
             decisions.append(decision)
-            news = is_news(decision, before, held=held)
-            held = held and is_refused(decision)
-            if news:
-                record = journal_record(
-                    decision,
-                    seen,
-                    encode_state(before),
-                    encode_state(state),
-                    shadow=policy.mode == Mode.SHADOW,
-                    with_state=True,
-                )
-                record["trigger"] = self.trigger.kind
-                record["trigger_detail"] = self.trigger.detail
+            if is_news(decision, earlier, policy, held=held):
+                shadow = policy.mode == Mode.SHADOW
+                record = step_record(decision, seen, before, state, trigger=self.trigger, shadow=shadow)
                 records.append(record)
-        return _Round(state, tuple(decisions), tuple(records))
+            held = held and is_refused(decision)
+        return Stepped(state, tuple(decisions), tuple(records))
 
     def _hold_lapsed(self, state: State) -> bool:
         forced = state.law.applied.circuit in (CircuitState.FORCED_OPEN, CircuitState.FORCED_CLOSED)
         return forced and self.now_s >= state.hold.until_s
 
-    def _must_save(self, known: Remembered, outcome: _Round, name: str) -> bool:
+    def _must_save(self, known: Remembered, outcome: Stepped, name: str) -> bool:
         """Save at once what changed or is off nominal; let nominal learning wait for its cadence."""
         policy = self.policies.for_target(name)
         if outcome.state == known.state:
             return False
         off = outcome.state.law.applied != nominal_setpoint(policy) or outcome.state.law.off_since_s >= 0.0
-        due = known.saved_s < 0.0 or self.now_s - known.saved_s >= self.checkpoint_every_s
-        return off or outcome.moved or due or outcome.state.hold != known.state.hold or self.cache is None
+        late = known.saved_s < 0.0 or self.now_s - known.saved_s >= self.checkpoint_every_s
+        due = (late or self.cache is None) and name not in self.unlearned  # saved, it would never learn
+        return off or outcome.moved or due or outcome.state.hold != known.state.hold
 
-    def _accept(self, name: str, version: int, saved_s: float, outcome: _Round, *, saved: bool) -> None:
+    def _accept(self, name: str, version: int, saved_s: float, outcome: Stepped, *, saved: bool) -> None:
         remembered = Remembered(version, outcome.state, saved_s)
         self.known[name] = remembered
-        if self.cache is not None:
-            self.cache[name] = remembered
+        if saved or name not in self.unlearned:  # else it is as new in the next round, and says the same
+            if self.cache is not None:
+                self.cache[name] = remembered
+            self.records.extend([self.resets[name]] if name in self.resets else ())
+            self.records.extend(outcome.records)
         self.decisions.extend(outcome.decisions)
-        self.records.extend(outcome.records)
         policy = self.policies.for_target(name)
+        self.fleet.note(outcome.decisions, policy)
         if policy.mode != Mode.ACTIVE:
             return
         applied = outcome.state.law.applied
@@ -327,10 +333,6 @@ class _Rounds:
         self.urgent = self.urgent or any(
             decision.changed and decision.urgent for decision in outcome.decisions
         )
-        if outcome.moved:
-            self.fleet_now = fleet_step(
-                self.fleet_now, outcome.decisions, self.policies.default, at_s=self.now_s
-            )
         # A state fresh from the store may never have been published (a crash, a lost reply): offer it
         # again. The store's condition on the version makes that harmless.
         unsure = name in self.reread and outcome.state.law.changed_s >= 0.0
@@ -341,8 +343,8 @@ class _Rounds:
     # --- acting ---------------------------------------------------------------------------
 
     def finish(self) -> RunReport:
-        """Save the fleet's record, then journal, circuits and configuration, in this order."""
-        self._save_fleet()
+        """Save the fleet's records, then journal, circuits and configuration, in this order."""
+        self.errors.extend(("fleet", error) for error in self.fleet.save(self.ports.checkpoints))
         self._attempt("journal", self._append_journal)
         for name, circuit in self.circuits:
             if not self._attempt(name, partial(self.ports.circuits.publish, circuit)):
@@ -368,32 +370,6 @@ class _Rounds:
     def _append_journal(self) -> None:
         if self.records:
             self.ports.journal.append(self.records)
-
-    def _save_fleet(self) -> None:
-        """Keep the fleet's record; a lost race is stepped again from the winner's."""
-        policy = self.policies.default
-        decisions = tuple(self.decisions)
-        for _ in range(SAVE_ATTEMPTS_FLEET):
-            fleet = fleet_step(self.fleet, decisions, policy, at_s=self.now_s)
-            if fleet == self.fleet:
-                return
-            data = encode_fleet(fleet)
-            try:
-                saved = self.ports.checkpoints.save(
-                    FLEET_KEY,
-                    data,
-                    expected_version=self.fleet_version,
-                    write_id=short_hash(data + repr(self.now_s).encode()),
-                    stamp_s=self.now_s,
-                    now_s=self.now_s,
-                )
-            except PortError as error:
-                self.errors.append(("fleet", error))
-                return
-            if isinstance(saved, Saved):
-                return
-            self.fleet_version = saved.current.version
-            self.fleet = decode_fleet(saved.current.data)
 
 
 def _silence(name: str, now_s: float) -> Observation:

@@ -16,10 +16,11 @@ from flyball.hints import did_you_mean
 from flyball.names import BOUND, is_target_name
 from flyball_controller.absent import NoSensor
 from flyball_controller.bounded import instant_s, number, shown, text
+from flyball_controller.core.inspect import SKEW_S
 from flyball_controller.core.model import Decision, Hold, HoldKind, Mode
 from flyball_controller.loop import run_once
 from flyball_controller.policy_set import PolicySet
-from flyball_controller.ports import PortError
+from flyball_controller.ports import Holds, PortError
 from flyball_controller.round_records import Ports, Trigger
 
 ACTIONS = {
@@ -163,6 +164,29 @@ def override_record(request: OverrideRequest, *, now_s: float) -> dict[str, obje
     }
 
 
+def put_hold(request: OverrideRequest, holds: Holds, *, now_s: float) -> str:
+    """Store the hold of a request; return why it is not the one that stands, "" if it is.
+
+    The newest stands, by the clocks of those who put them. Somebody else's may be ahead of ours by
+    as much as clocks are allowed to differ, and then an operator's word would be lost to an older one.
+
+    Raises:
+        PortError: It could not be stored.
+    """
+    stands = ""
+    for at_s in (now_s, now_s + SKEW_S):
+        holds.put(request.target, request.hold, now_s=at_s)
+        try:
+            standing = holds.active([request.target]).get(request.target)
+        except PortError:
+            return ""  # stored, as far as anybody knows; the round will tell
+        if standing is None or standing == request.hold:
+            return ""
+        stands = f"{standing.kind.name} by {standing.by!r} until {standing.until_s:.0f}"
+    remedy = "compare the clocks of both machines, then repeat"
+    return f"{request.target}: {stands} is newer and stands; {remedy}"
+
+
 def apply_override(request: OverrideRequest, *, ports: Ports, policies: PolicySet, now_s: float) -> Applied:
     """Store an override and run a round without metrics, so that it is in force at once.
 
@@ -175,8 +199,10 @@ def apply_override(request: OverrideRequest, *, ports: Ports, policies: PolicySe
     Raises:
         PortError: The hold could not be stored; later failures are in the answer.
     """
-    ports.holds.put(request.target, request.hold, now_s=now_s)
     errors: list[tuple[str, PortError]] = []
+    lost_to = put_hold(request, ports.holds, now_s=now_s)
+    if lost_to:
+        errors.append(("holds", PortError(lost_to, backend="holds", retryable=False)))
     try:
         ports.journal.append([override_record(request, now_s=now_s)])
     except PortError as error:

@@ -29,6 +29,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "breaker_failure_ratio": (0.05, 1.0),
     "close_after": (1, 100),
     "close_after_shed": (1, 100),
+    "attempt_timeout_ms": (10, 900_000),
+    "base_ms": (1, 10_000),
+    "cap_ms": (1, 60_000),
+    "max_concurrent": (0, 10_000),
     "retry_floor": (0.005, 1.0),
     "retry_multiple": (1.0, 20.0),
     "retry_spread_k": (0.0, 20.0),
@@ -121,6 +125,11 @@ RULES: tuple[Rule, ...] = (
         "throttle_base_ms_throttled",
         "throttle_base_ms_throttled must be at least throttle_base_ms_nominal",
         lambda p: p.throttle_base_ms_throttled >= p.throttle_base_ms_nominal,
+    ),
+    Rule(
+        "cap_ms",
+        "cap_ms must not be under base_ms: no wait is longer than the cap",
+        lambda p: p.cap_ms >= p.base_ms,
     ),
 )
 

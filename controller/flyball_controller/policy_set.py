@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from flyball.contract import FLEET
 from flyball.hints import did_you_mean
 from flyball.names import name_problem
-from flyball_controller.codec import canonical_json, short_hash, with_digest
+from flyball_controller.codec import canonical_json, policy_content, short_hash, with_digest
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.core.model import Mode
 from flyball_controller.core.policy import Law, Policy, Promise
@@ -58,7 +58,8 @@ class PolicySet(_Fields):
         """Identity of the whole set: equal sets hash equal, whatever file they came from."""
         canaries = [dict(self.canaries)] if self.canaries else []
         probes = [dict(self.probes)] if self.probes else []
-        return short_hash(canonical_json([self.default, dict(self.targets), *canaries, *probes]))
+        targets = {name: policy_content(policy) for name, policy in self.targets.items()}
+        return short_hash(canonical_json([policy_content(self.default), targets, *canaries, *probes]))
 
     def canary_functions(self, target: str) -> tuple[str, ...]:
         """Return the only functions that what is decided for a target is published to; () = all."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flyball_controller.core.model import Decision, Reason
+from flyball_controller.codec import encode_state, journal_record
+from flyball_controller.core.model import Decision, Observation, Reason
 from flyball_controller.core.state import State
 from flyball_controller.ports import (
     Checkpoints,
@@ -44,6 +45,19 @@ class Remembered(NamedTuple):
     saved_s: float
 
 
+class Stepped(NamedTuple):
+    """What one target's steps of a round came to."""
+
+    state: State
+    decisions: tuple[Decision, ...]
+    records: tuple[dict[str, object], ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether any step changed the setpoint."""
+        return any(decision.changed for decision in self.decisions)
+
+
 class RunReport(NamedTuple):
     """What a round did. `errors` are backend failures by target; `conflicts` counts lost races."""
 
@@ -72,6 +86,16 @@ def fault_of(name: str, fault: Exception) -> PortError:
     error = PortError(f"{name}: {type(fault).__name__}: {fault}", backend=FAULT, retryable=False)
     error.__cause__ = fault
     return error
+
+
+def step_record(
+    decision: Decision, seen: Observation, before: State, after: State, *, trigger: Trigger, shadow: bool
+) -> dict[str, object]:
+    """Return the journal's record of one step: with the state before it, and why the round ran."""
+    record = journal_record(
+        decision, seen, encode_state(before), encode_state(after), shadow=shadow, with_state=True
+    )
+    return {**record, "trigger": trigger.kind, "trigger_detail": trigger.detail}
 
 
 def reset_record(name: str, why: str, *, at_s: float, trigger: Trigger) -> dict[str, object]:

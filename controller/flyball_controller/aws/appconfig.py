@@ -39,7 +39,17 @@ from flyball_controller.aws.appconfig_api import (
 )
 from flyball_controller.aws.clients import AppConfigClient
 from flyball_controller.aws.errors import AwsError
-from flyball_controller.aws.publish_document import UNREADABLE, Reading, Readings, Wish, above, make_wish
+from flyball_controller.aws.publish_document import (
+    FIRST_CONTENT,
+    FIRST_VERSION,
+    UNREADABLE,
+    Readings,
+    Wish,
+    Wishes,
+    above,
+    tightens,
+    written,
+)
 from flyball_controller.aws.publish_plan import (
     Facts,
     Limits,
@@ -64,7 +74,6 @@ RECORD_KEY = "#publisher"  # no target name begins with "#publisher": targets ar
 RECORD_TRIES = 3  # lost conditional writes before the wish is left to the next tick
 KEEP_VERSIONS = 20  # a night of changes to look back on; the store's quota is 1 GB
 PRUNE_MAX = 10  # per publish: DeleteHostedConfigurationVersion allows 10 per second
-
 
 NO_VERSION = Version(0, "")
 
@@ -122,7 +131,8 @@ class AppConfigPublisher:
         self._limits = limits
         self._defaults = defaults
         self._new_id = new_id
-        self._readings = Readings()
+        self._readings = Readings(self._api.content)
+        self._wishes = Wishes()
 
     def limit(self, limits: Limits) -> None:
         """Obey other limits from now on: a policy was applied."""
@@ -143,7 +153,8 @@ class AppConfigPublisher:
 
         Args:
             params: Wished parameters per target; targets not named keep theirs.
-            urgent: The wish tightens: it does not wait for the gap and may use the reserved slots.
+            urgent: The wish tightens: it does not wait for the gap and may use the reserved slots. So
+                does one that tightens what stands, whatever was said of it.
             policy_hash: Identity of the policies behind the wish; part of the content.
             now_s: Epoch seconds.
 
@@ -163,23 +174,28 @@ class AppConfigPublisher:
             if not params and seen.document is None:
                 return _report("unchanged", False, revision, "nothing is wished and nothing stands")
             theirs = seen.document is not None and DEFAULTS in record.edited
+            wished = without_edited(params, record.edited)
+            urgent = urgent or tightens(seen.document, wished)
             try:
-                wish = make_wish(
+                wish = self._wishes.make(
                     seen.document,
-                    without_edited(params, record.edited),
+                    wished,
                     defaults=seen.document.defaults if theirs and seen.document else self._defaults,
                     policy_hash=policy_hash,
                     revision=revision + 1,
                     now_s=now_s,
                     content=seen.facts.standing,
                 )
+                planned = plan(
+                    record, seen.facts, content=wish.content, urgent=urgent, now_s=now_s, limits=self._limits
+                )
+                if planned.code == "start":
+                    wish = written(wish, now_s=now_s)
+                    planned = planned._replace(
+                        record=planned.record._replace(revision=wish.document.revision)
+                    )
             except ContractError as error:
                 return _report("failed", False, revision, f"refused before anything was written: {error}")
-            planned = plan(
-                record, seen.facts, content=wish.content, urgent=urgent, now_s=now_s, limits=self._limits
-            )
-            if planned.code == "start":
-                planned = planned._replace(record=planned.record._replace(revision=wish.document.revision))
             version = self._save(stored.version, stored.data, planned.record, now_s=now_s)
             if version is None:
                 continue
@@ -196,7 +212,7 @@ class AppConfigPublisher:
         deployments = self._api.deployments()
         document, content, version, number = self._standing(deployments)
         rolled_back = tuple(
-            RolledBack(d.number, self._reading(d.version).content)
+            RolledBack(d.number, self._readings.content_at(d.version))
             for d in deployments
             if d.ours and d.state in ROLLED_BACK and d.number > record.rollback_seen
         )
@@ -214,8 +230,8 @@ class AppConfigPublisher:
         if seen.document is None or facts.standing == record.published:
             return record, ()
         known = record._replace(published=facts.standing, published_version=seen.version)
-        if facts.standing in {doubt.content for doubt in record.doubts}:
-            return known, ()  # a start of ours that got no answer, and went through after all
+        if facts.standing in {FIRST_CONTENT, *(doubt.content for doubt in record.doubts)}:
+            return known, ()  # the stack's own, or a start of ours that got no answer
         if not is_edit(
             standing=facts.standing,
             published=record.published,
@@ -224,7 +240,7 @@ class AppConfigPublisher:
             rolled_back=[rolled.content for rolled in facts.rolled_back if rolled.number > seen.number],
         ):
             return known, ()
-        before = self._document(record.published_version) if record.published_version else None
+        before = self._readings.at(record.published_version).document if record.published_version else None
         found = edited_targets(before, seen.document)
         return known._replace(edited=tuple(sorted({*record.edited, *found}))), found
 
@@ -236,20 +252,12 @@ class AppConfigPublisher:
         content = ""
         for deployment in deployments:
             if deployment.ours and deployment.state in STANDING:
-                document, identity = self._reading(deployment.version)
+                document, identity = self._readings.at(deployment.version)
                 if document is not None:
                     content = content or identity
                     return document, content, deployment.version, deployment.number
                 content = content or f"{UNREADABLE}{deployment.number}"
         return None, content, 0, 0
-
-    def _document(self, version: int) -> Document | None:
-        """Return the document of a hosted version, None if it is gone or no client could read it."""
-        return self._reading(version).document
-
-    def _reading(self, version: int) -> Reading:
-        data = self._api.content(version)
-        return Reading(None, "") if data is None else self._readings.of(data)
 
     # --- the record ------------------------------------------------------------------------
 
@@ -306,7 +314,7 @@ class AppConfigPublisher:
         if outcome.code != "deployed":
             standing = seen.document.revision if seen.document else 0
             return _report(outcome.code, outcome.pending, standing, outcome.detail)
-        deployed = self._document(hosted.number) if hosted in versions else wish.document
+        deployed = self._readings.at(hosted.number).document if hosted in versions else wish.document
         pruned = self._prune(versions, seen)
         return _report("deployed", False, (deployed or wish.document).revision, f"{outcome.detail}; {pruned}")
 
@@ -331,7 +339,7 @@ class AppConfigPublisher:
         """Return whether an earlier attempt created this version and nobody deployed it or anything newer."""
         if any(d.version == version.number for d in seen.deployments):
             return False
-        document, content = self._reading(version.number)
+        document, content = self._readings.at(version.number)
         standing = seen.document.revision if seen.document else 0
         return document is not None and document.revision > standing and content == wish.content
 
@@ -355,17 +363,16 @@ class AppConfigPublisher:
         newer = (d for d in deployments if d.number > seen.facts.latest_number)
         mine = next((d for d in newer if d.ours and d.version == hosted), None)
         if mine is not None:
-            return _Outcome(
-                "deployed", False, f"deployment {mine.number} of version {hosted}, reply lost", True
-            )
+            detail = f"deployment {mine.number} of version {hosted}, reply lost"
+            return _Outcome("deployed", False, detail, True)
         if doubt.code == CONFLICT:
             return _Outcome("in_flight", True, "another deployment came first", False)
         # The slot stays used: the start may still appear.
         return _Outcome("failed", True, f"{doubt}; no deployment is to be seen", True)
 
     def _prune(self, versions: list[Version], seen: _Seen) -> str:
-        """Delete versions beyond the newest, oldest first, but none that a recent deployment names."""
-        needed = {d.version for d in seen.deployments[: KEEP_VERSIONS - 1]}
+        """Delete versions beyond the newest, oldest first; none of a recent deployment or of the stack."""
+        needed = {FIRST_VERSION, *(d.version for d in seen.deployments[: KEEP_VERSIONS - 1])}
         # One place is for the version that was just deployed.
         old = [v.number for v in versions[KEEP_VERSIONS - 1 :] if v.number not in needed]
         deleted = 0

@@ -27,7 +27,6 @@ PAGE_ITEMS = 50  # MaxResults, service limit
 # than this many pages is as good as none.
 DEPLOYMENT_PAGES_MAX = 5
 VERSION_PAGES_MAX = 20
-CACHED_CONTENTS_MAX = 64  # contents of a version never change
 
 IN_FLIGHT = frozenset({"BAKING", "VALIDATING", "DEPLOYING", "ROLLING_BACK"})
 STANDING = frozenset({"BAKING", "VALIDATING", "DEPLOYING", "COMPLETE"})
@@ -56,7 +55,6 @@ class AppConfigApi:
     def __init__(self, client: AppConfigClient, ids: AppConfigIds) -> None:
         self._client = client
         self._ids = ids
-        self._contents: dict[int, bytes] = {}
 
     def deployments(self) -> list[Deployment]:
         """Return the environment's deployments, newest first, as far back as one of ours that stands."""
@@ -78,8 +76,6 @@ class AppConfigApi:
 
     def content(self, version: int) -> bytes | None:
         """Return the bytes of a hosted version, None if it was deleted."""
-        if version in self._contents:
-            return self._contents[version]
         try:
             with aws_call(BACKEND, "GetHostedConfigurationVersion"):
                 reply = self._client.get_hosted_configuration_version(
@@ -92,9 +88,6 @@ class AppConfigApi:
             if error.code == NOT_FOUND:
                 return None
             raise
-        while len(self._contents) >= CACHED_CONTENTS_MAX:
-            del self._contents[next(iter(self._contents))]
-        self._contents[version] = content
         return content
 
     def create(self, content: bytes, *, description: str, latest: int) -> int:

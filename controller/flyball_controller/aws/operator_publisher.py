@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flyball.contract import ContractError, Document
 from flyball_controller.aws.appconfig import RECORD_KEY, RECORD_TRIES, AppConfigPublisher
 from flyball_controller.aws.appconfig_api import STANDING
-from flyball_controller.aws.publish_document import content_hash, exact_wish
+from flyball_controller.aws.publish_document import exact_wish
 from flyball_controller.aws.publish_plan import Limits, absorb_rollbacks, decode_record, plan
 from flyball_controller.ports import PublishReport, PublishStatus
 
@@ -59,15 +59,14 @@ class OperatorPublisher(AppConfigPublisher):
             PortError: AppConfig fails.
         """
         ours = [d for d in self._api.deployments() if d.ours and d.state in STANDING]
-        documents = [self._document(deployment.version) for deployment in ours]
         passed = False
-        for document in documents:
-            if document is None:
+        for reading in [self._readings.at(deployment.version) for deployment in ours]:
+            if reading.document is None:
                 continue
-            other = content_hash(document) != content and document.policy_hash != not_under
+            other = reading.content != content and reading.document.policy_hash != not_under
             if passed and other:
-                return document
-            passed = passed or content_hash(document) == content
+                return reading.document
+            passed = passed or reading.content == content
         return None
 
     def deploy(

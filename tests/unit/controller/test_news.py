@@ -8,15 +8,8 @@ import pytest
 
 from core_runs import T0, calm, window
 from flyball_controller.core.model import Hold, HoldKind, Observation
-from flyball_controller.fakes import (
-    MemoryCheckpoints,
-    MemoryCircuits,
-    MemoryHolds,
-    MemoryJournal,
-    MemoryPublisher,
-    ScriptedSensor,
-)
-from flyball_controller.loop import Ports, Remembered, Trigger, run_once
+from flyball_controller.fakes import memory_ports
+from flyball_controller.loop import Remembered, Trigger, run_once
 from flyball_controller.policy_set import load_preset
 
 HOURS = 3  # each test begins at a full hour
@@ -26,16 +19,8 @@ class Fleet:
     """One target over in-memory ports, minute by minute."""
 
     def __init__(self, windows: list[Observation], past: list[Observation] | None = None) -> None:
-        journal, holds = MemoryJournal(), MemoryHolds()
-        self.journal, self.holds = journal, holds
-        self.ports = Ports(
-            ScriptedSensor(windows, past or []),
-            MemoryCheckpoints(),
-            MemoryCircuits(),
-            holds,
-            MemoryPublisher(),
-            journal,
-        )
+        self.ports = memory_ports(windows, past or ())
+        self.journal, self.holds = self.ports.journal, self.ports.holds
         self.cache: dict[str, Remembered] = {}
 
     def look(self, minute: float) -> None:
@@ -89,7 +74,7 @@ def test_a_forced_circuit_is_told_as_rarely():
     for minute in range(1, 30):
         fleet.look(minute)
     assert fleet.told() == [1]
-    assert len(fleet.ports.circuits.writes) == 29  # type: ignore[attr-defined]
+    assert len(fleet.ports.circuits.writes) == 29
     fleet.look(30)
     assert fleet.told("OPERATOR_HOLD_EXPIRED") == [30]
 

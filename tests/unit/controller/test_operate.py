@@ -12,7 +12,7 @@ from core_runs import T0, calm, run, window
 from flyball.contract import CircuitState, Document, TargetParams
 from flyball_controller.codec import with_digest
 from flyball_controller.core.model import Mode, Observation, Quality
-from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED, BUDGET_THROTTLED
+from flyball_controller.core.retry_law import BUDGET_FULL, BUDGET_RAISED
 from flyball_controller.core.state import initial_state, nominal_setpoint
 from flyball_controller.operate import (
     Base,
@@ -73,7 +73,7 @@ def test_a_plan_never_loosens_what_is_applied_and_never_exceeds_the_policy(attem
     applied = state.law.applied._replace(max_attempts=now, budget_ratio=now_budget)
     found = expected_setpoint(state._replace(law=state.law._replace(applied=applied)), policy)
     assert found.max_attempts == min(attempts, now)
-    raised = now_budget in (BUDGET_THROTTLED, BUDGET_RAISED, BUDGET_FULL)  # by the law, not by a policy
+    raised = now_budget in (BUDGET_RAISED, BUDGET_FULL)  # by the law, not by a policy
     assert found.budget_ratio == (now_budget if raised else min(budget, now_budget))
     assert expected_setpoint(None, policy) == nominal_setpoint(policy)
 
