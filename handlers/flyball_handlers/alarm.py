@@ -2,7 +2,8 @@
 
 An alarm is only a wake-up. All targets of one invocation are looked at in one
 round, so that a storm of alarms costs one read of the metrics (T10), and
-duplicates or disorder change nothing (E4). No idempotency table is needed, nor
+duplicates or disorder change nothing (E4). An empty event is somebody's ping to keep
+a container warm: nothing can be lost with it, so it is no failure. No idempotency table is needed, nor
 would one help: see flyball_handlers.events.
 
 What is not done is not acknowledged. SQS gets the ids of the messages whose
@@ -35,6 +36,9 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
     """
     runtime = wiring.runtime()
     now_s = runtime.clock.now_s()
+    if event is None or event == {}:
+        runtime.telemetry.flush(now_s=now_s)
+        return {"targets": [], "rejected": 0}
     delivery = read_delivery(event, runtime.expected(now_s))
     rejections = [rejected for item in delivery.items for rejected in item.rejections]
     wakes = [wake for item in delivery.items for wake in item.wakes]

@@ -18,6 +18,7 @@ from flyball_handlers.alarms import read_alarm
 from flyball_handlers.events import Code, Expected, Outcome, Rejected, Wake, undecodable
 
 WRAPS_MAX = 3  # SNS in SQS needs two; more is not a delivery path of AWS
+CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")  # what SNS sends before and after
 RECORD_ID_CHARS_MAX = 128  # an SQS message id has 36 (100 at most)
 
 
@@ -95,6 +96,9 @@ def _unwrap(payload: object, expected: Expected, *, via: str, wraps: int) -> tup
                 ),
             )
         return _open(child(payload, "Message"), expected, "Message", via=f"{via}sns/", wraps=wraps + 1)
+    if child(payload, "Type") in CONFIRMATIONS:
+        remedy = "open the message's SubscribeURL to confirm; it is kept in the dead-letter queue"
+        return (Rejected(Code.UNKNOWN_SHAPE, "Type", shown(child(payload, "Type")), remedy),)
     return read_alarm(payload, expected, via=via)
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from flyball_controller.core.model import Reason
 from flyball_controller.loop import Trigger
-from flyball_controller.overrides import OverrideRequest, is_published, override_record, read_override
+from flyball_controller.overrides import (
+    OverrideRequest,
+    is_published,
+    override_record,
+    put_hold,
+    read_override,
+)
 from flyball_controller.ports import PortError
 from flyball_handlers import rounds, wiring
 from flyball_handlers.events import SKEW_S_MAX
@@ -36,7 +42,9 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
     request = read_override(event, now_s=now_s, known=frozenset(runtime.targets))
     target, hold = request.target, request.hold
     try:
-        runtime.ports.holds.put(target, hold, now_s=now_s)
+        lost_to = put_hold(request, runtime.ports.holds, now_s=now_s)
+        if lost_to:
+            runtime.telemetry.error("override lost", target=target, detail=lost_to)
         runtime.telemetry.count("overrides")
         runtime.telemetry.info(
             "override", target=target, kind=hold.kind.name, until_s=hold.until_s, by=hold.by
@@ -50,7 +58,7 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
         "hold": hold.kind.name,
         "until_s": hold.until_s,
         "circuit": done.decisions[-1].applied.circuit.name if done.decisions else None,
-        "effective": target not in done.again and not _came_late(done),
+        "effective": target not in done.again and not _came_late(done) and not lost_to,
         "published": is_published(runtime.policies, target),
     }
 

@@ -94,7 +94,7 @@ def run(
             given=given,
             cache=runtime.cache,
             sole_writer=runtime.sole_writer,
-            fleet_size=max(len(runtime.targets), number),
+            fleet=runtime.targets,
             checkpoint_every_s=runtime.settings.checkpoint_every_s,
         )
         trace.tell(report)

@@ -31,15 +31,15 @@ def handler(event: Any, context: Any = None) -> dict[str, Any]:
 
 def _look(runtime: wiring.Runtime, records: list[object], invocation: str) -> None:
     now_s = runtime.clock.now_s()
-    seen = read_stream(
-        records,
-        runtime.expected(now_s),
-        maps=runtime.maps,
-        lag_s=runtime.settings.metric_lag_s,
-        # A stream carries one account's part of a window; the sensor puts the parts together.
-        observe=runtime.settings.metric_period_s == PERIOD_S and not runtime.settings.metric_accounts,
-    )
     try:
+        seen = read_stream(
+            records,
+            runtime.expected(now_s),
+            maps=runtime.maps,
+            lag_s=runtime.settings.metric_lag_s,
+            # A stream carries one account's part of a window; the sensor puts the parts together.
+            observe=runtime.settings.metric_period_s == PERIOD_S and not runtime.settings.metric_accounts,
+        )
         runtime.telemetry.count("stream_points", seen.points)
         runtime.telemetry.count("stream_points_ignored", seen.ignored)
         runtime.telemetry.count("stream_pieces_damaged", seen.damaged)
@@ -47,6 +47,11 @@ def _look(runtime: wiring.Runtime, records: list[object], invocation: str) -> No
         targets = sorted({*seen.observations, *seen.woken})
         trigger = Trigger("stream", invocation)
         rounds.run(runtime, targets, trigger=trigger, now_s=now_s, given=seen.observations)
+    except Exception:
+        runtime.telemetry.count(
+            "backend_errors"
+        )  # the handler never raises, so Lambda's metric shows nothing
+        raise
     finally:
         runtime.telemetry.flush(now_s=now_s)
 

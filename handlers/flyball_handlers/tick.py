@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flyball_controller.bounded import child, instant_s, text
+from flyball_controller.bounded import child, instant_s, shown, text
 from flyball_controller.loop import Trigger
 from flyball_controller.shards import Shard, owned, read_shard
 from flyball_handlers import rounds, wiring
-from flyball_handlers.events import AGE_S_MAX
+from flyball_handlers.events import AGE_S_MAX, SKEW_S_MAX
 
 
 def handler(event: Any, context: Any = None) -> dict[str, Any]:
@@ -61,19 +61,20 @@ def shard_of_event(event: object, default: Shard) -> Shard:
     ('2/4', '1/1')
     """
     wanted = child(event, "shard")
-    return default if wanted is None else read_shard(text(wanted, 40) or "", field="shard")
+    return default if wanted is None else read_shard(text(wanted, 40) or shown(wanted), field="shard")
 
 
 def tick_time_s(event: object, clock_s: float) -> float:
-    """Return the time a tick stands for: the schedule's, if it is near the clock's, else the clock's.
+    """Return the time a tick stands for: the schedule's, if it is not long ago, else the clock's.
 
-    A late redelivery must not take the controller back in time, nor a wrong
-    Input forward; both within AGE are the scheduler's own delay.
+    A late redelivery must not take the controller back in time; within AGE it is the scheduler's own
+    delay. Nor must a wrong Input take it forward: every round until then would be refused as late. No
+    schedule is early, so that only the clocks' difference is allowed.
 
     >>> tick_time_s({"time": "1970-01-01T00:20:00Z"}, 1230.0), tick_time_s({}, 1230.0)
     (1200.0, 1230.0)
     """
     scheduled_s = instant_s(child(event, "scheduled_time") or child(event, "time"))
-    if scheduled_s is None or abs(scheduled_s - clock_s) > AGE_S_MAX:
+    if scheduled_s is None or not -AGE_S_MAX <= scheduled_s - clock_s <= SKEW_S_MAX:
         return clock_s
     return scheduled_s

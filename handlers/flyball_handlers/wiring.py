@@ -160,6 +160,9 @@ def with_policy_in_force(runtime: Runtime) -> Runtime:
         policies = read_policy(runtime.ports.checkpoints, pointer.hash) if pointer.hash else bundled
     except (PortError, PolicyError) as error:
         runtime.telemetry.count("policy_unreadable")
+        runtime.telemetry.count(
+            "backend_errors"
+        )  # what the alarm watches: the next container may know no policy
         kept = runtime.policies.hash if runtime.policy_known else None
         runtime.telemetry.error("policy unreadable", kept=kept, detail=str(error)[:300])
         return runtime

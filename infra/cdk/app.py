@@ -52,6 +52,9 @@ class Flyball(cdk.Stack):
             self, "ClientPolicyOfFlyball", template.get_resource("ClientPolicy").ref
         )
         self.client_variables = {"FLYBALL_CIRCUITS_TABLE": template.get_resource("CircuitsTable").ref}
+        if parameters.get("EnableAppConfig", "true") == "true":
+            ids = ("ConfigApplication", "ConfigEnvironment", "ConfigProfile")
+            self.client_variables["FLYBALL_APPCONFIG"] = "/".join(template.get_resource(i).ref for i in ids)
 
 
 if __name__ == "__main__":

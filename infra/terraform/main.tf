@@ -11,6 +11,8 @@ terraform {
   }
 }
 
+data "aws_partition" "here" {}
+
 locals {
   dist      = "${path.module}/../../dist"
   bundles   = toset(["flyball-controller.zip", "flyball-validator.zip"])
@@ -45,7 +47,7 @@ resource "aws_s3_object" "template" {
 resource "aws_cloudformation_stack" "flyball" {
   name = var.name
   # From the bucket: the template is larger than what may be sent in a request.
-  template_url = "https://${var.code_bucket}.s3.${var.region}.amazonaws.com/${aws_s3_object.template.key}"
+  template_url = "https://${var.code_bucket}.s3.${var.region}.${data.aws_partition.here.dns_suffix}/${aws_s3_object.template.key}"
   capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
   parameters   = merge({ Prefix = var.name, Targets = join(",", var.targets) }, var.parameters)
 

@@ -222,14 +222,15 @@ def test_versions_are_pruned_to_the_newest_twenty_and_the_standing_one_stays(wor
     params = [TargetParams(retry=RetryParams(base_ms=100 + i)) for i in range(30)]
     for wanted in params:
         assert world.publish({"a": wanted}, after_s=600.0).status.code == "deployed"
-    assert world.versions() == list(range(30, 30 - KEEP_VERSIONS, -1))
+    newest = list(range(30, 30 - KEEP_VERSIONS, -1))
+    assert world.versions() == [*newest, 1]  # the stack owns the first: an update may deploy it again
     world.clock.advance(15.0)
     assert world.seen_by_a_client().targets == {"a": params[-1]}
 
 
 def test_a_failed_pruning_does_not_deny_the_deployment(world: World):
     """What happened, happened."""
-    for i in range(KEEP_VERSIONS):
+    for i in range(KEEP_VERSIONS + 1):
         world.publish({"a": TargetParams(retry=RetryParams(base_ms=100 + i))}, after_s=600.0)
     world.service.faults.fail_next("DeleteHostedConfigurationVersion", FaultKind.THROTTLED)
     report = world.publish({"a": TIGHT}, after_s=600.0)

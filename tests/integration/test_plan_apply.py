@@ -105,6 +105,7 @@ def test_a_policy_that_cannot_be_read_leaves_the_last_one_in_force(world):
     world.tick(1, calling=BOTH)
     assert world.runtime.policies.hash == before
     assert world.telemetry.totals["policy_unreadable"] > 0
+    assert world.telemetry.totals["backend_errors"] > 0  # an alarm watches it: a new container does nothing
 
 
 def test_a_cold_controller_that_cannot_see_which_policy_holds_decides_nothing(world):

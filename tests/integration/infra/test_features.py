@@ -13,6 +13,7 @@ from flyball_local.template import TemplateError
 from flyball_local.template.expand import read_template
 from integration.infra_world import ACCOUNT, ROOT, TARGET, TEMPLATE, World, expanded
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:alerts"
 SWITCHES = [name for name in expanded()["Parameters"] if name.startswith("Enable")]
 
 
@@ -29,14 +30,16 @@ def test_a_switched_off_feature_leaves_a_stack_that_works(switch):
 def test_everything_switched_on_and_off_at_once_deploys():
     """The two ends of the range."""
     all_on = World(
-        **dict.fromkeys(SWITCHES, "true"), AlarmTopicArn="arn:aws:sns:eu-west-1:1:t", MappedAlarmPrefix="x"
+        **dict.fromkeys(SWITCHES, "true"),
+        AlarmTopicArn=TOPIC,
+        MappedAlarmPrefix="x",
     )
     all_off = World(**dict.fromkeys(SWITCHES, "false"))
     assert set(all_off.stack.hosts) == {"flyball-tick"}
     assert len(all_on.stack.hosts) == 6
     assert not all_off.aws.cloudwatch.alarms.all()
     alarms = all_on.aws.cloudwatch.alarms.all()
-    assert {tuple(alarm.view.params["AlarmActions"]) for alarm in alarms} == {("arn:aws:sns:eu-west-1:1:t",)}
+    assert {tuple(alarm.view.params["AlarmActions"]) for alarm in alarms} == {(TOPIC,)}
 
 
 def test_without_appconfig_circuits_carry_the_decisions():
@@ -156,12 +159,16 @@ def test_a_value_that_cannot_be_obeyed_is_refused_before_anything_is_made(parame
         World(**parameters)
 
 
-def test_the_sample_configuration_of_sam_names_real_parameters():
-    """A misspelt override fails the deployment of everybody who starts from it."""
+def test_the_sample_configuration_of_sam_sets_no_parameter():
+    """A value there is set again by every plain `sam deploy`: `Policy=two-loop` took back one's own policy,
+    and `Prefix` would have replaced every table of a stack that has another one."""
     text = (ROOT / "infra" / "samconfig.toml").read_text()
     import tomllib
 
-    deploy = tomllib.loads(text)["default"]["deploy"]["parameters"]
-    named = {entry.split("=", 1)[0] for entry in deploy["parameter_overrides"]}
-    assert named <= set(expanded()["Parameters"])
-    assert {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} <= set(deploy["capabilities"].split())
+    environments = {name: e for name, e in tomllib.loads(text).items() if name != "version"}
+    names = {name: e["deploy"]["parameters"]["stack_name"] for name, e in environments.items()}
+    assert names == {"default": "flyball", "sweep": "flyball-sweep"}
+    for environment in environments.values():
+        deploy = environment["deploy"]["parameters"]
+        assert not {"parameter_overrides", "tags"} & set(deploy)
+        assert set(deploy["capabilities"].split()) == {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}

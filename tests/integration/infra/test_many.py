@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flyball.aws import DynamoCircuits
+from flyball_controller.loop import HISTORIES_MAX
 from flyball_controller.shards import shard_of
 from flyball_handlers import tick
 from flyball_local.template import Stack, TemplateError
@@ -33,6 +34,7 @@ def test_every_shard_has_a_tick_of_its_own_and_together_they_look_at_all_targets
     assert len(events) == shards
     assert {event.get("shard", "1/1") for event in events} == {f"{k + 1}/{shards}" for k in range(shards)}
     assert {event["time"] for event in events} == {"2026-01-05T00:01:00Z"}  # each keeps the schedule's time
+    world.minutes(len(FLEET) // HISTORIES_MAX)  # new targets learn their past, and are stored, in turns
     assert states(world) == set(FLEET)
     assert world.stack.host("TickFunction").errors == 0
     assert world.stack.ledger.denied() == set()

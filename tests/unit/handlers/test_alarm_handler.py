@@ -102,6 +102,28 @@ def test_an_unreadable_event_outside_a_batch_is_raised_with_its_reason(world: Wo
     assert "unknown-shape: event is an object with hello" in str(caught.value)
 
 
+def test_a_topic_that_waits_for_its_confirmation_says_so(world: World) -> None:
+    """The first message of a subscription across accounts; it is kept, for the address to open is in it."""
+    note = {
+        "Type": "SubscriptionConfirmation",
+        "SubscribeURL": "https://sns.example",
+        "Message": "You have...",
+    }
+    record = {"eventSource": "aws:sqs", "messageId": "a-1", "body": json.dumps(note)}
+    assert alarm.handler({"Records": [record]}) == {"batchItemFailures": [{"itemIdentifier": "a-1"}]}
+    (line,) = [line for line in world.lines() if line.get("message") == "event woke nobody"]
+    assert line["facts"]["value"] == "'SubscriptionConfirmation'"
+    assert "SubscribeURL" in line["facts"]["remedy"]
+
+
+@pytest.mark.parametrize("ping", [None, {}], ids=str)
+def test_a_ping_that_says_nothing_is_no_failure(ping: object, world: World) -> None:
+    """Warmers send it every few minutes; each would ring two alarms, and come again twice."""
+    assert alarm.handler(ping) == {"targets": [], "rejected": 0}
+    assert world.states() == {}
+    assert not [line for line in world.lines() if line.get("level") in ("WARNING", "ERROR")]
+
+
 def test_a_record_without_an_id_fails_the_whole_batch(world: World, sample: Sample) -> None:
     """An answer cannot name it; Lambda then repeats everything, which changes nothing."""
     event = sample("sqs_with_poison")

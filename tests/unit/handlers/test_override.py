@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from flyball.contract import CircuitState
 from flyball_controller.core.model import Hold, HoldKind
-from flyball_controller.overrides import InvalidOverrideError, read_override
+from flyball_controller.fakes import MemoryHolds
+from flyball_controller.overrides import InvalidOverrideError, apply_override, put_hold, read_override
 from flyball_controller.ports import PortError
 from flyball_handlers import override, tick
 
@@ -157,3 +158,38 @@ def test_an_invalid_request_writes_nothing(world: World) -> None:
         override.handler({**GOOD, "target": "unknown"})
     assert world.holds.items == {}
     assert world.checkpoints.items == {}
+
+
+def test_an_override_that_lost_to_a_newer_one_is_not_reported_as_in_force(
+    world: World, sample: Sample
+) -> None:
+    """The newest wins, and a laptop's clock may be ahead of ours: the second operator has to know."""
+    ahead = Hold(HoldKind.FORCE_CLOSED, NOON_S + 900.0, "ben", "from a laptop")
+    world.holds.put("payments-api", ahead, now_s=NOON_S + 400.0)
+    assert override.handler(sample("override_open"))["effective"] is False
+    assert world.holds.items["payments-api"] == ahead
+
+
+def test_an_operator_without_the_function_is_told_of_a_newer_override(world: World, sample: Sample) -> None:
+    """The same over the stores: who stands there, and what to do."""
+    request = read_override(sample("override_open"), now_s=NOON_S, known=frozenset())
+    ports, policies = world.runtime.ports, world.runtime.policies
+    assert apply_override(request, ports=ports, policies=policies, now_s=NOON_S).errors == ()
+    ahead = Hold(HoldKind.FORCE_CLOSED, NOON_S + 900.0, "ben", "from a laptop")
+    world.holds.put("payments-api", ahead, now_s=NOON_S + 400.0)
+    done = apply_override(request, ports=ports, policies=policies, now_s=NOON_S + 1.0)
+    assert [where for where, _ in done.errors] == ["holds"]
+    assert "FORCE_CLOSED by 'ben'" in str(done.errors[0][1])
+
+
+def test_a_hold_that_cannot_be_looked_at_counts_as_stored(world: World, sample: Sample) -> None:
+    """It was; the round that follows says whether it is obeyed."""
+    request = read_override(sample("override_open"), now_s=NOON_S, known=frozenset())
+
+    class Unreadable(MemoryHolds):
+        def active(self, targets: Sequence[str]) -> Mapping[str, Hold]:
+            raise PortError("throttled", backend="holds", retryable=True)
+
+    holds = Unreadable()
+    assert put_hold(request, holds, now_s=NOON_S) == ""
+    assert holds.items["payments-api"] == request.hold

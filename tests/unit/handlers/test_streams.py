@@ -278,6 +278,16 @@ def test_records_go_back_even_if_our_code_is_wrong(world: World, sample: Sample)
     assert (line["message"], line["facts"]["error"]) == ("stream look failed", "RuntimeError")
 
 
+def test_a_look_that_failed_is_counted_where_an_alarm_watches(world: World, sample: Sample) -> None:
+    """The handler never raises, so that Lambda's own Errors metric is zero for ever."""
+    world.use(ports=world.runtime.ports._replace(sensor=None))
+    event = sample("firehose_json")
+    assert stream.handler(event) == {"records": answers(event)}
+    counts = [line["backend_errors"] for line in world.lines() if "backend_errors" in line]
+    assert counts
+    assert sum(c if isinstance(c, int | float) else c[0] for c in counts) >= 1
+
+
 def test_records_go_back_even_without_a_runtime(
     sample: Sample, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

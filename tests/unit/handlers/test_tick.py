@@ -36,6 +36,8 @@ def test_a_tick_looks_at_every_target_at_the_scheduled_time(name: str, world: Wo
     [
         ({"time": "2026-11-23T11:45:06Z"}, NOON_S - 894.0),  # 899 s late
         ({"time": "2026-11-23T11:45:04Z"}, NOON_S + 5.0),  # 901 s late: the clock decides
+        ({"time": "2026-11-23T12:00:07Z"}, NOON_S + 7.0),  # two clocks
+        ({"time": "2026-11-23T12:00:08Z"}, NOON_S + 5.0),  # nothing comes before its time
         ({"time": "2026-11-23T13:00:00Z"}, NOON_S + 5.0),
         ({"scheduled_time": "<aws.scheduler.scheduled-time>"}, NOON_S + 5.0),
         ({"scheduled_time": 10**5_000}, NOON_S + 5.0),
@@ -46,6 +48,16 @@ def test_a_tick_looks_at_every_target_at_the_scheduled_time(name: str, world: Wo
 def test_an_implausible_schedule_time_is_replaced_by_the_clock(event: object, expected_s: float) -> None:
     """A queue that delivers a tick an hour late must not take the controller back an hour."""
     assert tick.tick_time_s(event, NOON_S + 5.0) == expected_s
+
+
+def test_a_time_that_has_not_come_does_not_make_the_controller_deaf(world: World, sample: Sample) -> None:
+    """A test event of the console with a time of a quarter of an hour ahead: every later round was refused as
+    late until then, an operator's override included."""
+    tick.handler({"time": "2026-11-23T12:14:00Z"})
+    world.clock.advance(60.0)
+    answer = override.handler(sample("override_open"))
+    assert answer["effective"] is True
+    assert answer["circuit"] == "FORCED_OPEN"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +84,14 @@ def test_a_shard_that_cannot_be_understood_fails_visibly(world: World) -> None:
     with pytest.raises(SettingsError, match="shard='2 of 4' must be k/n"):
         tick.handler({"shard": "2 of 4"})
     assert world.states() == {}
+
+
+def test_a_shard_of_another_type_is_shown_as_it_came(world: World) -> None:
+    """The message said that nothing had come."""
+    with pytest.raises(SettingsError, match="shard='5' must be k/n"):
+        tick.handler({"shard": 5})
+    with pytest.raises(SettingsError, match="shard='a list of 0' must be k/n"):
+        tick.handler({"shard": []})
 
 
 def test_the_same_tick_twice_changes_nothing(world: World, sample: Sample) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from flyball.document_schema import document_schema
+from flyball_controller.aws.clients import CLOUDWATCH_LIMITS, DYNAMODB_LIMITS, LAMBDA_LIMITS
+from flyball_controller.aws.cloudwatch import FAILED_CALLS_MAX
 from flyball_controller.aws.metric_map import SUM, client_metrics
 from flyball_local.template.expand import read_template
 from integration.infra_world import TEMPLATE, expanded
@@ -118,6 +120,20 @@ def test_a_queue_hides_a_message_six_times_as_long_as_its_function_may_run():
     """Lambda's advice; a shorter time hands the same alarm out twice."""
     assert RESOURCES["AlarmQueue"]["Properties"]["VisibilityTimeout"] == 6 * 60
     assert RESOURCES["AlarmFunction"]["Properties"]["Timeout"] == 60
+
+
+ROUND_S = 15.0  # a fleet's round without its metrics: states and holds read, circuits and journal written
+
+
+def test_a_round_outlives_metrics_that_do_not_answer():
+    """Two calls without an answer took 61 s, and Lambda ended the tick at 60: no circuit was renewed,
+    no hold obeyed. The operator's command waits for a round of one target, which makes one call."""
+    call_s = CLOUDWATCH_LIMITS.attempts * (CLOUDWATCH_LIMITS.connect_s + CLOUDWATCH_LIMITS.read_s)
+    for name in ("TickFunction", "AlarmFunction", "StreamFunction", "OverrideFunction"):
+        timeout_s = RESOURCES[name]["Properties"]["Timeout"]
+        assert FAILED_CALLS_MAX * call_s + ROUND_S <= timeout_s, name
+    store_s = DYNAMODB_LIMITS.attempts * (DYNAMODB_LIMITS.connect_s + DYNAMODB_LIMITS.read_s)
+    assert call_s + store_s < LAMBDA_LIMITS.read_s
 
 
 def test_every_function_has_its_own_role_and_its_own_log_that_ends():
@@ -293,12 +309,20 @@ def test_accounts_share_metrics_of_named_namespaces_and_nothing_else():
     }
 
 
+def test_every_policy_for_others_is_an_output():
+    """What somebody is told to attach must be found without digging in the console."""
+    outputs = {str(value["Value"].get("Ref")) for value in expanded()["Outputs"].values()}
+    for_functions = {"RoundPolicy"}  # of our own roles only
+    assert set(of_type("AWS::IAM::ManagedPolicy")) - for_functions <= outputs
+
+
 @pytest.mark.slow
 def test_cfn_lint_finds_nothing():
     """Types, references, regions: what CloudFormation itself would refuse, in all templates."""
     accounts = [str(path) for path in sorted((TEMPLATE.parent / "accounts").glob("*.yaml"))]
     assert len(accounts) == 2
     lint = "from cfnlint.runner import main; main()"
-    command = [sys.executable, "-c", lint, "-r", "eu-west-1", "--", str(TEMPLATE), *accounts]
+    others = [*accounts, str(TEMPLATE.parent / "sweep.yaml")]  # that of infra/chaos: tests/chaos
+    command = [sys.executable, "-c", lint, "-r", "eu-west-1", "--", str(TEMPLATE), *others]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "")

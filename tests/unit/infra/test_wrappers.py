@@ -6,7 +6,9 @@ Synthesising the CDK application and `terraform fmt` were done by hand; the docs
 from __future__ import annotations
 
 import ast
+import json
 import re
+import shlex
 from importlib import import_module
 from typing import Any
 
@@ -81,6 +83,21 @@ def test_terraform_s_outputs_are_outputs_of_the_stack():
     assert len(parsed("outputs.tf")["output"]) == text.count('output "')
 
 
+def test_terraform_names_no_partition_s_domain():
+    """Buckets of the Chinese regions have another one, and CloudFormation would find no template."""
+    assert "amazonaws.com" not in "".join(path.read_text() for path in TERRAFORM.glob("*.tf"))
+
+
+def test_the_cdk_application_gives_clients_the_variables_that_the_stack_gives():
+    """It gave the table only: functions of a CDK application never read the document."""
+    output = str(read_template(TEMPLATE)["Outputs"]["ClientVariables"]["Value"])
+    wanted = set(re.findall(r"(FLYBALL_[A-Z_]+)=", output))
+    assert wanted == set(re.findall(r'"(FLYBALL_[A-Z_]+)"', CDK.read_text()))
+    ids = re.search(r"FLYBALL_APPCONFIG=\$\{(\w+)\}/\$\{(\w+)\}/\$\{(\w+)\}", output)
+    assert ids
+    assert ", ".join(f'"{name}"' for name in ids.groups()) in CDK.read_text()
+
+
 def test_the_cdk_application_names_resources_of_the_template():
     """It gives every function its code; one that is missed would be deployed without."""
     tree = ast.parse(CDK.read_text())
@@ -94,3 +111,40 @@ def test_the_cdk_application_names_resources_of_the_template():
     assert functions <= texts
     assert {text for text in texts if text.endswith(("Function", "Table"))} <= set(resources)
     assert {"flyball-controller.zip", "flyball-validator.zip"} <= texts
+
+
+def test_values_of_parameters_in_the_docs_survive_sam_s_own_parser():
+    """It ends an unquoted value at the first quote or blank: a JSON object became one brace."""
+    parameters = read_template(TEMPLATE)["Parameters"]
+    checked = set()
+    for page in (ROOT / "docs").rglob("*.md"):
+        joined = page.read_text().replace("\\\n", " ")
+        for line in joined.splitlines():
+            command, found, values = line.partition("--parameter-overrides ")
+            if not found or "sam deploy" not in command:
+                continue
+            for word in shlex.split(values.partition(" && ")[0], comments=True):
+                name, _, value = word.partition("=")
+                assert name in parameters, (page.name, word)
+                quoted = re.fullmatch(r'"((?:\\.|[^"\\])*)"', value)
+                if value.startswith('"'):
+                    assert quoted, (page.name, word)
+                    json.loads(re.sub(r"\\(.)", r"\1", quoted[1]))
+                else:
+                    assert not set(value) & set('" {'), (page.name, word)
+                checked.add(name)
+    assert {"Targets", "PowertoolsCircuits", "FunctionTargets"} <= checked
+
+
+def test_another_stack_is_deployed_with_a_configuration_of_its_own():
+    """SAM reads infra/samconfig.toml for every template beside it: for the sweep it offered the controller's
+    stack, which a press of Enter would have replaced by the sweep."""
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").glob("*.yaml"), ROOT / "README.md"]
+    others = []
+    for page in pages:
+        for line in page.read_text().replace("\\\n", " ").splitlines():
+            command = line.partition("sam deploy")[2]
+            if "--stack-name" in command or re.search(r"--template-file (?!infra/template\.yaml)", command):
+                others.append(page.name)
+                assert "--config-env" in command, (page.name, line)
+    assert set(others) == {"tune.md", "sweep.yaml", "real-account.md"}
