@@ -10,6 +10,7 @@ Run: python benchmarks/bench_replay.py [--points N] [--equal N]
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -125,6 +126,7 @@ def equal(points: int, native) -> None:
             other = run_with(native, history, policy, state)
             differ += not same(one, other)
             compared += history.rows
+            print(f"\r{compared:,} windows compared, {differ} differ", end="", file=sys.stderr, flush=True)
     print(f"\nequal bits, numba and C: {compared:,} windows compared, {differ} histories differ")
     history = service(20_000, incidents=True, seed=7)
     one, other = (run(history, policy, engine=engine) for engine in (Engine.COMPILED, Engine.INTERPRETED))

@@ -5,7 +5,10 @@ bounds, an exponentially weighted baseline, and a loop over the rows for budget 
 circuit. That is less than the controller's law (no seasons, no promise, no regimes of
 retries). The second reference is the production step, interpreted, once per policy.
 
-Both ratios are of CPU time, medians over interleaved rounds. The scaling is of wall
+How much policies have in common depends on what varies: forty points of four spaces, over this
+history and over one with hourly batches and other incidents, in one shard and in a shard each.
+
+All ratios are of CPU time, medians over interleaved rounds. The scaling is of wall
 time, and says something only on a machine that has two idle processors; the CPU that
 both took together says on any machine what sharing the work costs.
 
@@ -21,10 +24,13 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from bench_replay import service
 from common import interleaved
 from flyball_analytics import shards_replay
 from flyball_analytics.compare_figures import acted_windows, figures_of
@@ -34,6 +40,7 @@ from flyball_analytics.series import Series
 from flyball_analytics.shards import Kind, Shard, fields_of, read_result, run_shard, shard_key
 from flyball_analytics.shards_figures import parts_of
 from flyball_analytics.shards_input import pack_series
+from flyball_analytics.space import Parameter, Space
 from flyball_analytics.sweep import Search, candidates_at, drive
 from flyball_analytics.sweep_store import Store
 from flyball_controller.codec import with_digest
@@ -163,7 +170,64 @@ def main() -> None:
         rate, times = 1e3 / ns, ns / found["sweep"]
         print(f"  {name:<12} {rate:>8.2f} M policy-windows/s   {times:>8.1f} x the sweep's time")
     check_equal(series, truth, tried, result, shard_key(shard))
+    searches(given.rows // 2, given.rounds)
     scaling(SCALED_ROWS)
+
+
+SPACES = {
+    "thresholds": (
+        Parameter("retry_floor", low=0.01, high=0.2, log=True),
+        Parameter("open_floor", low=0.3, high=0.8),
+        Parameter("retry_multiple", low=2.0, high=6.0),
+        Parameter("reset_floor", low=0.05, high=0.3),
+    ),
+    "times": (
+        Parameter("settle_s", low=30.0, high=300.0),
+        Parameter("hold_periods", low=1, high=6),
+        Parameter("dwell_s", low=60.0, high=600.0),
+    ),
+    "evidence": (
+        Parameter("min_requests", low=8, high=200),
+        Parameter("open_floor", (0.4, 0.5, 0.6)),
+        Parameter("retry_floor", low=0.01, high=0.2, log=True),
+    ),
+    "learning": (
+        Parameter("half_life_s", low=3_600.0, high=86_400.0, log=True),
+        Parameter("winsor_k", low=2.0, high=6.0),
+    ),
+}
+
+
+def searches(rows: int, rounds: int) -> None:
+    """Print what it gains to run the policies of a search together, by what varies and over what."""
+    recorded = service(rows, incidents=True)
+    seen = tuple(recorded.observation(row) for row in range(rows))
+    batches = Series("pay", "", 60.0, seen, rows, (), (), {}, (), ())
+    base = load_preset("two-loop")
+    print(f"40 points of a Latin hypercube over {rows:,} windows, one shard against one per policy:")
+    for name, series in (("outage a week", history(rows, seed=1)[0]), ("hourly batches", batches)):
+        one = pack_series(series)
+        for space, parameters in SPACES.items():
+            found, _ = candidates_at(base, Space(parameters).latin(40, seed=3))
+            fields = [fields_of(candidate.policies.default) for candidate in found]
+            whole = Shard(Kind.HISTORY, one.digest, "pay", tuple(fields)).encode()
+            single = [Shard(Kind.HISTORY, one.digest, "pay", (own,)).encode() for own in fields]
+
+            def work(shards: Sequence[bytes], data: bytes, units: int) -> int:
+                for shard in shards:
+                    run_shard(shard, data)
+                return units
+
+            units = rows * len(fields)
+            variants = {
+                "together": partial(work, [whole], one.data, units),
+                "apart": partial(work, single, one.data, units),
+            }
+            ns = interleaved(variants, rounds=rounds)
+            print(
+                f"  {name:<15} {space:<11} {ns['together']:>7.1f} ns a policy-window, "
+                f"{ns['apart'] / ns['together']:>5.1f} x as fast"
+            )
 
 
 def check_equal(series: Series, truth: Labels, tried: list[Policy], result: bytes, key: str) -> None:

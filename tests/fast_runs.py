@@ -60,6 +60,44 @@ def nasty(source: random.Random, windows: int) -> list[Observation]:
     return stream
 
 
+# By field: values that a search may try; a history of `nasty` comes near some of them.
+TRIED = {
+    "retry_floor": (0.005, 0.03, 0.031, 0.1),
+    "retry_adaptive": (True, False),
+    "retry_multiple": (2.0, 3.0, 6.0),
+    "retry_spread_k": (0.5, 3.0),
+    "open_floor": (0.3, 0.6, 0.601),
+    "open_adaptive": (True, False),
+    "open_multiple": (1.5, 2.0),
+    "open_spread_k": (1.0, 3.0),
+    "trip_ceiling": (0.5, 0.95),
+    "reset_floor": (0.02, 0.15, 0.151),
+    "reset_point": (0.001, 0.04),
+    "reset_multiple": (1.0, 3.0),
+    "timeout_trip": (0.01, 0.1, 0.11),
+    "normal_floor": (0.001, 0.03),
+    "normal_multiple": (1.0, 3.0),
+    "settle_s": (30.0, 75.0),
+    "hold_periods": (1, 2, 4),
+    "dwell_s": (0.0, 120.0),
+    "open_bad_share": (0.5, 0.9),
+    "z_open": (2.5, 3.09),
+    "z_act": (1.0, 2.33),
+    "probe_ratio_min": (0.05, 0.1),
+    "close_after_shed": (10, 20),
+}
+
+
+def tried(source: random.Random, base: Policy, *, count: int, fields: int) -> list[Policy]:
+    """Policies that differ from one in up to so many fields."""
+    found = []
+    for number in range(count):
+        names = source.sample(sorted(TRIED), source.randint(0, fields))
+        changed = {name: source.choice(TRIED[name]) for name in names}
+        found.append(base._replace(**changed, digest=f"number {number}"))
+    return found
+
+
 def load(name: str) -> History:
     """The history of a shard's name; here, where worker processes can import it."""
     return history_of(nasty(random.Random(int(name)), 60), looks_s=60.0)

@@ -13,14 +13,16 @@ it saves, everything is interpreted; a line says so where it matters.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from flyball_analytics.fastreplay_columns import GAP_FAST
 from flyball_analytics.fastreplay_memory import (
     can_serve,
     columns_for,
     is_quiet,
+    lay_out,
     memory_of,
     params_for,
     state_of,
@@ -35,16 +37,19 @@ from flyball_controller.core.step import step
 
 if TYPE_CHECKING:
     from flyball_analytics.fastreplay_columns import History
+    from flyball_analytics.fastreplay_memory import Columns, Memory, Params
 
-# Compiling costs as much as interpreting this many windows, loading what was compiled before a
-# tenth of it (benchmarks/bench_replay.py prints it). In a process that has it, ...
+Kept = TypeVar("Kept")
+
+# Compiling costs, once per user, as much as interpreting nearly twice as many windows; loading what was
+# compiled before, a ninth of this (benchmarks/bench_replay.py prints it). In a process that has it, ...
 COMPILE_FROM = 400_000
 COMPILED_FROM = 256  # ... a history this short is not worth laying out in arrays.
-# After a handed-over window the interpreter goes on until this many windows were quiet
-# again, twice as many after each stretch too short to be worth the way back.
+# After a stretch too short to be worth the way there and back, the interpreter goes on until one window
+# was quiet again, twice as many after each further one, at most so many.
 PATIENCE_MAX = 256
 NO_COMPILER = "replay is interpreted, hundreds of times slower: numba is missing (pip install 'flyball[sim]')"
-SHORT_STRETCH = 64
+SHORT_STRETCH = 8
 
 
 class Engine(StrEnum):
@@ -122,49 +127,78 @@ def run(
         initial_state(policy) if start is None else decode_state(start) if isinstance(start, bytes) else start
     )
     rows = len(history.observations) if isinstance(history, Series) else history.rows
+    advance = None
     if _may_compile(rows, engine) and can_serve(policy):
-        advance = _advance(say or _to_stderr)
-        if advance is not None:
-            return run_with(advance, history, policy, state)
-    tally = _Tally(policy, state)
-    for row, pairs in enumerate(_rows(history)):
-        for observation, look in pairs:
-            tally.step(row, observation, look=look)
-    return tally.outcome(Engine.INTERPRETED)
+        advance = compiled_advance(say or _to_stderr)
+    if advance is not None:
+        return run_with(advance, history, policy, state)
+    tally = Tally(policy, state, as_noted)
+    replay_rows(tally, Rows(history), None)
+    return outcome_of(tally, Engine.INTERPRETED)
 
 
-class _Tally:
-    """The interpreted half: steps, and keeps what is not quiet."""
+def run_with(advance: Callable[..., int], history: Series | History, policy: Policy, state: State) -> Outcome:
+    """Return the outcome with the quiet windows run by `advance`: fastreplay_loop's, or compiled."""
+    from flyball_analytics.fastreplay_columns import history_of
 
-    def __init__(self, policy: Policy, state: State) -> None:
+    if isinstance(history, Series):
+        history = history_of(history.observations, looks_s=history.period_s, target=history.target)
+    tally = Tally(policy, state, as_noted)
+    replay_rows(tally, Rows(history), Quick(advance, columns_for(history), params_for(policy)))
+    return outcome_of(tally, Engine.COMPILED)
+
+
+def as_noted(one: Noted, nominal: Setpoint) -> Noted:
+    """Keep a noted step as it is."""
+    return one
+
+
+def outcome_of(tally: Tally[Noted], engine: Engine) -> Outcome:
+    """Return everything that a replay came to."""
+    low, between, clean = tally.counts
+    steps = len(tally.noted) + low + between + clean
+    return Outcome(steps, tuple(tally.noted), Quiet(clean, between, low), tally.state, engine)
+
+
+class Quick(NamedTuple):
+    """What runs quiet windows: the entry, a history's columns, a policy's numbers, thresholds beside it."""
+
+    advance: Callable[..., int]
+    columns: Columns
+    params: Params
+    lanes: tuple[tuple[float, ...], ...] = ()
+
+
+class Tally(Generic[Kept]):
+    """How far a replay has come: the row, the state before it, what is kept of the steps behind it."""
+
+    def __init__(self, policy: Policy, state: State, keep: Callable[[Noted, Setpoint], Kept]) -> None:
         self.policy = policy
         self.state = state
-        self.nominal = nominal_setpoint(policy)
-        self.notes = 2 if policy.mode == Mode.SHADOW else 1
-        self.noted: list[Noted] = []
+        self.keep = keep
+        self.row = 0
+        self.noted: list[Kept] = []
         self.counts = [0, 0, 0]
+        self._nominal = nominal_setpoint(policy)
+        self._notes = 2 if policy.mode == Mode.SHADOW else 1
 
-    def step(self, row: int, observation: Observation, *, look: bool) -> bool:
+    def step(self, observation: Observation, *, look: bool) -> bool:
         """Take one step; return whether it was quiet."""
         before = self.state.law.applied
-        self.state, decision = step(self.state, observation, self.policy)
+        state, decision = step(self.state, observation, self.policy)
+        self.state = state
         kind = _KIND.get(decision.evidence[0].reason)
         if (
             kind is not None
-            and len(decision.evidence) == self.notes
+            and len(decision.evidence) == self._notes
             and decision.regime == Regime.NOMINAL
-            and decision.proposed == decision.applied == before == self.nominal
+            and decision.proposed == decision.applied == before == self._nominal
         ):
             self.counts[kind] += 1
             return True
-        self.noted.append(Noted(row, look, observation, decision, before))
+        noted = Noted(self.row, look, observation, decision, before)
+        self.noted.append(self.keep(noted, self._nominal))
         return False
-
-    def outcome(self, engine: Engine) -> Outcome:
-        """Return everything so far."""
-        low, between, clean = self.counts
-        steps = len(self.noted) + low + between + clean
-        return Outcome(steps, tuple(self.noted), Quiet(clean, between, low), self.state, engine)
 
 
 _KIND = {
@@ -174,44 +208,67 @@ _KIND = {
 }
 
 
-def run_with(advance: Callable[..., int], history: Series | History, policy: Policy, state: State) -> Outcome:
-    """Return the outcome with the quiet windows run by `advance`: fastreplay_loop's, or compiled."""
-    from flyball_analytics.fastreplay_columns import history_of
+class Rows:
+    """What is stepped through to get past each row of a history."""
 
-    if isinstance(history, Series):
-        history = history_of(history.observations, looks_s=history.period_s, target=history.target)
-    columns, params = columns_for(history), params_for(policy)
-    tally = _Tally(policy, state)
-    row, needed, quiet = 0, 1, 1
-    while row < history.rows:
-        if quiet >= needed and history.sound[row] and is_quiet(tally.state, policy):
-            memory = memory_of(tally.state)
-            reached = int(advance(columns, row, history.rows, memory, params))
-            if reached > row:
-                tally.state = state_of(memory, tally.state)
+    def __init__(self, history: Series | History, *, kept_max: int = 0) -> None:
+        """Take a history; what was made of up to `kept_max` rows is kept for whoever asks again."""
+        self._history = history
+        self._kept_max = kept_max
+        self._kept: dict[int, list[tuple[Observation, bool]]] = {}
+        self.count = len(history.observations) if isinstance(history, Series) else history.rows
+
+    def seen(self, row: int) -> list[tuple[Observation, bool]]:
+        """Return the looks before a row (True), and the row."""
+        pairs = self._kept.get(row)
+        if pairs is None:
+            pairs = self._seen(row)
+            if len(self._kept) < self._kept_max:
+                self._kept[row] = pairs
+        return pairs
+
+    def _seen(self, row: int) -> list[tuple[Observation, bool]]:
+        history = self._history
+        if not isinstance(history, Series):
+            return history.seen(row)
+        pair = history.observations[max(row - 1, 0) : row + 1]
+        if row == 0 or pair[1].arrived_s - pair[0].arrived_s <= GAP_FAST * history.period_s:
+            return [(pair[-1], False)]
+        return list(with_looks(pair, period_s=history.period_s))[1:]
+
+    def sound(self, row: int) -> bool:
+        """Return whether the quiet path may look at a row."""
+        return not isinstance(self._history, Series) and bool(self._history.sound[row])
+
+
+def replay_rows(tally: Tally[Kept], rows: Rows, quick: Quick | None) -> None:
+    """Replay from the tally's row to the end; quiet windows by `quick`, None: every window is stepped."""
+    memory: Memory | None = None
+    needed, quiet = 0, 0
+    while tally.row < rows.count:
+        if (
+            quick is not None
+            and quiet >= needed
+            and rows.sound(tally.row)
+            and is_quiet(tally.state, tally.policy)
+        ):
+            if memory is None:
+                memory = memory_of(tally.state, quick.lanes)
+            else:
+                lay_out(memory, tally.state)
+            reached = int(quick.advance(quick.columns, tally.row, rows.count, memory, quick.params))
+            stretch = reached - tally.row
+            if stretch > 0:
+                tally.state, tally.row = state_of(memory, tally.state), reached
                 for kind, count in enumerate(memory.counted.tolist()):
                     tally.counts[kind] += count
-            longer = 2 * needed if needed < PATIENCE_MAX else needed
-            needed = 1 if reached - row >= SHORT_STRETCH else longer
-            row, quiet = reached, 0
-            continue
-        for observation, look in history.seen(row):
-            quiet = quiet + 1 if tally.step(row, observation, look=look) else 0
-        row += 1
-    return tally.outcome(Engine.COMPILED)
-
-
-def _rows(history: Series | History) -> Iterator[list[tuple[Observation, bool]]]:
-    """Yield for every row what is stepped through to get past it."""
-    if not isinstance(history, Series):
-        yield from (history.seen(row) for row in range(history.rows))
-        return
-    pairs: list[tuple[Observation, bool]] = []
-    for observation, look in with_looks(history.observations, period_s=history.period_s):
-        pairs.append((observation, look))
-        if not look:
-            yield pairs
-            pairs = []
+            needed = 0 if stretch >= SHORT_STRETCH else min(max(2 * needed, 1), PATIENCE_MAX)
+            quiet = 0
+            if reached == rows.count:
+                break
+        for observation, look in rows.seen(tally.row):
+            quiet = quiet + 1 if tally.step(observation, look=look) else 0
+        tally.row += 1
 
 
 def _may_compile(rows: int, engine: Engine) -> bool:
@@ -224,7 +281,7 @@ _at_hand: list[bool] = []  # filled once this process has compiled code
 _said: set[str] = set()
 
 
-def _advance(say: Callable[[str], None]) -> Callable[..., int] | None:
+def compiled_advance(say: Callable[[str], None]) -> Callable[..., int] | None:
     """Return the compiled entry, None without numba; announce once what is not as it should be."""
     from flyball_analytics.fastreplay_jit import compiled
 

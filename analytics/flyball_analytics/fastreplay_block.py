@@ -6,14 +6,43 @@ loops that the compiler turns into vectors; only the level goes on from window t
 are the kernel's, so the bits are those of `window`; a window that is not surely quiet ends the run and is
 left to it. Nothing is changed before that is known.
 
-All in-between results lie on `memory.desk`, one array, so that the compiler sees that no two rows of it
-overlap. Rows have SIZE places; what lies behind the last window is stale and read by nobody.
+All in-between results lie on `memory.desk` (fastreplay_desk.py).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flyball_analytics.fastreplay_agree import agreed, kind_of
+from flyball_analytics.fastreplay_desk import (
+    ATTEMPTS,
+    BY_MINUTE,
+    CLEAN,
+    DISPERSION,
+    FAILED,
+    FEW,
+    KIND,
+    LEARNED,
+    LEVEL,
+    MIDDLE,
+    MINUTE_S,
+    NORMAL,
+    ODDS,
+    P50,
+    P99,
+    PRIOR,
+    PROVES,
+    RATE_NOW,
+    RATIO,
+    RENEWED,
+    REQUESTS,
+    SIZE,
+    SPREAD,
+    THROTTLED,
+    TIMED_OUT,
+    UNSURE,
+    VISIT,
+)
 from flyball_analytics.fastreplay_learning import VISIT_ROW, LevelNow, hour_ratio, rare, third_summed
 from flyball_analytics.fastreplay_ring import put_window
 from flyball_controller.core.baseline import THIRD_S
@@ -41,7 +70,7 @@ from flyball_controller.core.kernel import (
     slot_of,
     top_ratio,
 )
-from flyball_controller.core.kernel_bounds import MARGIN, POOLED_SHARE, is_surely_under
+from flyball_controller.core.kernel_bounds import POOLED_SHARE, is_surely_under
 from flyball_controller.core.promise import bet
 from flyball_controller.core.regime import CLEAN_REQUESTS
 from flyball_controller.core.threshold import trips_for
@@ -56,18 +85,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = Any
     Column: TypeAlias = Any
 
-MINUTE_S = 60.0
-SIZE = 64  # an hour of minutes, rounded up to whole vectors
 SHORTEST = 8  # fewer windows are not worth the loops
-ROWS = 21
-(
-    FAILED, TIMED_OUT, THROTTLED, REQUESTS, ATTEMPTS, RATIO, FEW, RATE_NOW, P50, P99, LEARNED, PRIOR,
-    VISIT, MIDDLE, RENEWED, BY_MINUTE, LEVEL, SPREAD, DISPERSION, NORMAL, ODDS,
-) = range(0, ROWS * SIZE, SIZE)  # fmt: skip
-KIND = ROWS * SIZE
-PROVES = KIND + SIZE
-DESK = PROVES + SIZE
-UNSURE, BETWEEN, CLEAN = 0.0, 1.0, 2.0
 
 
 def block(
@@ -99,6 +117,8 @@ def block(
     after = taught_run(desk, count, level, memory.kept[1], params)
     by_hour = hour_ratio(memory, memory.running[0] % HOURS, params.profile_visits_min)
     sure = judged(desk, count, level, by_hour, memory.sums[2], params)
+    if sure > 0 and memory.lanes.shape[0] > 0:
+        sure = agreed(desk, sure, level, by_hour, memory.lanes, params)
     if sure == 0:
         return row, level
     if sure < count:
@@ -257,14 +277,9 @@ def judged(desk: Floats, count: int, level: LevelNow, by_hour: float, peak: floa
         desk[NORMAL + place] = trips.normal
         desk[ODDS + place] = bet(desk[RATIO + place], trips.normal)
         few = failures < params.min_errors
-        lesser = trips.retry if trips.retry < trips.timeout else trips.timeout
-        if params.is_ladder and trips.open < lesser:
-            lesser = trips.open
-        calm = few or is_surely_under(failures, requests, lesser, params.z_act, dispersion)
-        learns = few or failures <= trips.retry * requests
         busy = requests >= params.min_requests and requests >= CLEAN_REQUESTS * dispersion
-        kind = surely_clean(failures, requests, trips.reset, trips.reset_point, pooled, dispersion, params)
-        desk[KIND + place] = kind if calm and learns and busy else UNSURE
+        kind = kind_of(failures, requests, dispersion, trips, pooled, params)
+        desk[KIND + place] = kind if busy else UNSURE
         known = by_minute if by_minute > peak else peak
         proves = few or is_surely_under(failures, requests, known, params.z_act, dispersion)
         desk[PROVES + place] = 0.0 if proves else 1.0
@@ -277,33 +292,6 @@ def judged(desk: Floats, count: int, level: LevelNow, by_hour: float, peak: floa
         while desk[KIND + sure] != UNSURE:
             sure += 1
     return sure
-
-
-def surely_clean(
-    failures: float,
-    requests: float,
-    reset: float,
-    reset_point: float,
-    pooled: bool,
-    dispersion: float,
-    params: Params,
-) -> float:
-    """Return CLEAN or BETWEEN as `is_clean` would say, UNSURE where only the bound itself can tell."""
-    if failures >= reset_point * requests + 1e-12:
-        return BETWEEN
-    if pooled:
-        return CLEAN
-    zz = params.z_act * params.z_act
-    gap = reset * requests - failures
-    margin = MARGIN * requests * (requests + zz * dispersion)
-    square = gap * gap
-    width = dispersion * zz * reset * (1.0 - reset) * requests
-    if gap > 0.0 and failures < requests:
-        if square > width + margin:
-            return CLEAN
-        if square < width - margin:
-            return BETWEEN
-    return UNSURE
 
 
 def noted(columns: Columns, row: int, count: int, minute: int, memory: Memory, params: Params) -> None:

@@ -25,7 +25,9 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from flyball_analytics import (
+    fastreplay_agree,
     fastreplay_block,
+    fastreplay_desk,
     fastreplay_learning,
     fastreplay_loop,
     fastreplay_memory,
@@ -38,14 +40,23 @@ MODULES = (
     kernel,
     threshold,
     promise,
+    fastreplay_desk,
     fastreplay_learning,
     fastreplay_ring,
+    fastreplay_agree,
     fastreplay_block,
     fastreplay_loop,
     fastreplay_memory,
 )
 KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
-    kernel_bounds: ("wilson_bounds", "is_surely_under", "upper_is_under", "is_clean", "is_calm"),
+    kernel_bounds: (
+        "wilson_bounds",
+        "is_surely_under",
+        "upper_side",
+        "upper_is_under",
+        "is_clean",
+        "is_calm",
+    ),
     kernel: (
         "slot_of",
         "median3",
@@ -85,6 +96,7 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
         "taught",
     ),
     fastreplay_ring: ("put_window", "pools", "windows_kept", "pool_back"),
+    fastreplay_agree: ("kind_of", "lane_at", "cap_over", "agreed", "agreed_with", "agree", "stays_quiet"),
     fastreplay_block: (
         "block",
         "run_limit",
@@ -95,7 +107,6 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
         "renewed",
         "taught_run",
         "judged",
-        "surely_clean",
         "noted",
         "evidence",
         "hours",
@@ -104,7 +115,6 @@ KERNEL: Mapping[ModuleType, tuple[str, ...]] = {
         "advance",
         "window",
         "minute_ratio",
-        "stays_quiet",
         "keep_books",
     ),
 }
@@ -133,6 +143,9 @@ APART = (
     "judged",
     "evidence",
     "hours",
+    "agreed",
+    "agreed_with",
+    "agree",
 )
 
 

@@ -125,7 +125,7 @@ def hour_ratio(memory: Memory, hour: int, visits_min: int) -> float:
 
 
 def season_quanta(memory: Memory, hour: int, visits_min: int) -> int:
-    """Return the seasonal quanta of an hour of the week, as `hour_quanta` does."""
+    """Return the seasonal quanta of an hour of the week, as `hour_expectation` of the core does."""
     newest, before, visits, week = memory.hour, memory.hour_before, memory.hour_visits, memory.week
     best = 0
     if visits[hour] >= visits_min:

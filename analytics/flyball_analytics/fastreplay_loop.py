@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flyball_analytics.fastreplay_agree import agree, stays_quiet
 from flyball_analytics.fastreplay_block import SHORTEST, block
 from flyball_analytics.fastreplay_learning import LevelNow, hour_ratio, rare, taught, visit_minutes, watched
-from flyball_analytics.fastreplay_ring import Pooled, pools, put_window
+from flyball_analytics.fastreplay_ring import pools, put_window
 from flyball_controller.core.kernel import (
     HOURS,
     MINUTES,
@@ -31,8 +32,8 @@ from flyball_controller.core.kernel import (
     level_of,
     slot_of,
 )
-from flyball_controller.core.kernel_bounds import is_calm, is_clean, is_surely_under
-from flyball_controller.core.threshold import Trips, trips_for
+from flyball_controller.core.kernel_bounds import is_clean
+from flyball_controller.core.threshold import trips_for
 
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
@@ -99,10 +100,14 @@ def window(
     trips = trips_for(params, expected, level.spread, trust)
     if not stays_quiet(pool, trips, level.dispersion, params):
         return row, level
-    kind = DATA_LOW
     clean = is_clean(
         wide.failures, wide.requests, wide.span_s, trips.reset, trips.reset_point, level.dispersion, params
     )
+    if memory.lanes.shape[0] > 0 and not agree(
+        failures, requests, ratio, pool, wide, clean, expected, trust, trips, level, memory.lanes, params
+    ):
+        return row, level
+    kind = DATA_LOW
     if pool.requests >= params.min_requests:
         kind = CLEAN if clean else BETWEEN
     memory.ring_at[0], memory.ring_at[1] = place, kept
@@ -137,22 +142,6 @@ def minute_ratio(medians: Floats, minute: int) -> float:
     if later > best:
         best = later
     return best
-
-
-def stays_quiet(pool: Pooled, trips: Trips, dispersion: float, params: Params) -> bool:
-    """Return whether neither the regimes nor the law can find anything in the pooled windows."""
-    if not is_calm(
-        pool.failures, pool.timeouts, pool.requests, trips.retry, trips.timeout, dispersion, params
-    ):
-        return False
-    if not params.is_ladder or pool.requests < params.min_requests or pool.failures < params.min_errors:
-        return True
-    # The ladder looks at its thresholds itself, z_open >= z_act: what is under one bound is under the other.
-    lesser = trips.retry
-    if trips.open < lesser:
-        lesser = trips.open
-    spread = dispersion if params.z_act > 0.0 else 1.0
-    return is_surely_under(pool.failures, pool.requests, lesser, params.z_act, spread)
 
 
 def keep_books(memory: Memory, start_s: float, at_s: float, kind: int, clean: bool, params: Params) -> None:

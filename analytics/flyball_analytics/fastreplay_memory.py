@@ -7,16 +7,19 @@ values (medians, the running hour) are filled in by fastreplay_loop.py's own rul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from flyball_analytics.fastreplay_block import DESK
+from flyball_analytics.fastreplay_agree import Lane
 from flyball_analytics.fastreplay_columns import COUNT_FAST_MAX, COUNTS, FLOATS, History
+from flyball_analytics.fastreplay_desk import DESK
 from flyball_analytics.fastreplay_learning import VISIT_ROW
 from flyball_analytics.fastreplay_ring import RING
 from flyball_controller.core.baseline import MINUTES, QUANTA, RECENT, Baseline
 from flyball_controller.core.evidence import Window
 from flyball_controller.core.guardrails import guard
-from flyball_controller.core.kernel import HOURS, UNVISITED, VISITS, minute_median
+from flyball_controller.core.kernel import HOURS, UNVISITED, VISITS
 from flyball_controller.core.model import HoldKind, Mode, Regime
 from flyball_controller.core.policy import Law, Policy
 from flyball_controller.core.promise import Rarity, needed_s
@@ -83,6 +86,11 @@ class Params(NamedTuple):
     confidence_full_s: float
 
 
+# Thresholds: of two policies that differ in nothing else, `agreed` of fastreplay_block.py says whether a
+# quiet window is the same. In the order of its records.
+LANE_FIELDS = Lane._fields
+
+
 class Memory(NamedTuple):
     """One target's state as arrays, changed in place.
 
@@ -93,7 +101,8 @@ class Memory(NamedTuple):
     quiet windows with too little data, between, clean. `minute`: three rows of VISIT_ROW
     places, the newest visits first. Derived: `medians` of the minutes as ratios, the first
     one again at the end; `middles`, the same in quanta, UNVISITED where unknown;
-    `nearest`, the last medians of hours and of minutes. Scratch: `desk`, `week`.
+    `nearest`, the last medians of hours and of minutes. Scratch: `desk`, `week`. `lanes`: a row
+    for each other policy that has the same state, its LANE_FIELDS.
     """
 
     level: NDArray[np.float64]
@@ -118,6 +127,7 @@ class Memory(NamedTuple):
     middles: NDArray[np.int64]
     week: NDArray[np.int64]
     nearest: NDArray[np.int64]
+    lanes: NDArray[np.float64]
 
 
 def columns_for(history: History) -> Columns:
@@ -138,11 +148,20 @@ def params_for(policy: Policy) -> Params:
         "needed_s": float(needed_s(policy)),
     }
     read: dict[str, Any] = {
-        name: kind(getattr(policy, name))
-        for name, kind in get_type_hints(Params).items()
-        if name not in derived
+        name: kind(getattr(policy, name)) for name, kind in _types_of_params().items() if name not in derived
     }
     return Params(**{**derived, **read})
+
+
+def lanes_for(policies: Sequence[Policy]) -> tuple[tuple[float, ...], ...]:
+    """Return the thresholds of all policies but the first one, each different set once."""
+    own, *others = (tuple(float(getattr(policy, name)) for name in LANE_FIELDS) for policy in policies)
+    return tuple(lane for lane in dict.fromkeys(others) if lane != own)
+
+
+@lru_cache(maxsize=1)
+def _types_of_params() -> dict[str, Any]:
+    return get_type_hints(Params)
 
 
 def can_serve(policy: Policy) -> bool:
@@ -165,79 +184,89 @@ def can_serve(policy: Policy) -> bool:
 def is_quiet(state: State, policy: Policy) -> bool:
     """Return whether a state is nominal in everything, so that a quiet window leaves it so."""
     law = state.law
-    small = all(-1 <= count <= COUNT_FAST_MAX for window in state.ring for count in window[2:])
     return (
         law.regime == Regime.NOMINAL
-        and law.applied == nominal_setpoint(policy)
-        and law.off_since_s == NEVER
         and law.off_count == 0
+        and law.off_since_s == NEVER
+        and law.applied == nominal_setpoint(policy)
         and len(state.ring) < RING
-        and small
+        and all(-1 <= count <= COUNT_FAST_MAX for window in state.ring for count in window[2:])
     )
 
 
-def memory_of(state: State) -> Memory:
-    """Return a quiet state laid out in arrays."""
+def memory_of(state: State, lanes: Sequence[tuple[float, ...]] = ()) -> Memory:
+    """Return a quiet state laid out in arrays; `lanes` as in `lanes_for`."""
+    memory = _blank(lanes)
+    lay_out(memory, state)
+    return memory
+
+
+def _blank(lanes: Sequence[tuple[float, ...]]) -> Memory:
+    import numpy as np
+
+    floats, ints = np.float64, np.int64
+    return Memory(
+        level=np.zeros(10, floats),
+        times=np.zeros(6, floats),
+        law=np.zeros(5, ints),
+        sums=np.zeros(6, floats),
+        running=np.zeros(2, ints),
+        rarity=np.zeros(5, floats),
+        minute=np.full(VISITS * VISIT_ROW, UNVISITED, ints),
+        medians=np.zeros(MINUTES + 1, floats),
+        hour=np.zeros(HOURS, ints),
+        hour_before=np.zeros(HOURS, ints),
+        hour_visits=np.zeros(HOURS, ints),
+        hour_cached=np.zeros(2, floats),
+        recent=np.full(RECENT + 8, UNVISITED, ints),
+        ring_times=np.zeros((RING, 2), floats),
+        ring_counts=np.zeros((RING, 7), ints),
+        ring_at=np.zeros(2, ints),
+        counted=np.zeros(3, ints),
+        kept=np.zeros(2, floats),
+        desk=np.ones(DESK, floats),
+        middles=np.full(MINUTES + 4, UNVISITED, ints),
+        week=np.zeros(HOURS // 24, ints),
+        nearest=np.zeros(2, ints),
+        lanes=np.array(lanes, floats).reshape(len(lanes), len(LANE_FIELDS)),
+    )
+
+
+def lay_out(memory: Memory, state: State) -> None:
+    """Write a quiet state into arrays, whatever they held before."""
     import numpy as np
 
     base, law = state.baseline, state.law
     held_until_s = state.hold.until_s if state.hold.kind in HELD else NEVER
-    ring_times = np.zeros((RING, 2))
-    ring_counts = np.zeros((RING, 7), dtype=np.int64)
-    for place, window in enumerate(state.ring):
-        ring_times[place] = window[:2]
-        ring_counts[place] = window[2:]
-    floats, ints = np.float64, np.int64
-    return Memory(
-        np.array(base[:10], floats),
-        np.array(
-            [state.stamp_s, state.seen_s, state.data_s, state.valid_until_s, held_until_s, law.changed_s],
-            floats,
-        ),
-        np.array([law.bad_count, law.clean_count, law.hold_factor, law.useless, state.sequence], ints),
-        np.array(
-            [
-                base.hour_failures,
-                base.hour_requests,
-                base.hour_peak,
-                base.hour_best,
-                base.third_failures,
-                base.third_requests,
-            ],
-            floats,
-        ),
-        np.array([base.hour_index, base.third_index], ints),
-        np.array([state.rarity.any_s, *state.rarity.independent_s], floats),
-        _visits(base.minute),
-        np.array([minute_median(base.minute, at % MINUTES) / QUANTA for at in range(MINUTES + 1)], floats),
-        np.array(base.hour, ints),
-        np.array(base.hour_before, ints),
-        np.array(base.hour_visits, ints),
-        np.full(2, -1.0),
-        np.array(base.recent + (UNVISITED,) * 8, ints),
-        ring_times,
-        ring_counts,
-        np.array([(len(state.ring) - 1) % RING, len(state.ring)], ints),
-        np.zeros(3, ints),
-        np.full(2, -1.0),
-        np.ones(DESK),
-        np.array([_middle(base.minute, minute) for minute in range(MINUTES)] + [UNVISITED] * 4, ints),
-        np.zeros(HOURS // 24, ints),
-        np.zeros(2, ints),
+    memory.level[:] = base[:10]
+    memory.times[:] = (
+        state.stamp_s, state.seen_s, state.data_s, state.valid_until_s, held_until_s, law.changed_s
+    )  # fmt: skip
+    memory.law[:] = (law.bad_count, law.clean_count, law.hold_factor, law.useless, state.sequence)
+    memory.sums[:] = (
+        base.hour_failures, base.hour_requests, base.hour_peak, base.hour_best,
+        base.third_failures, base.third_requests,
+    )  # fmt: skip
+    memory.running[:] = (base.hour_index, base.third_index)
+    memory.rarity[:] = (state.rarity.any_s, *state.rarity.independent_s)
+    visits = np.array(base.minute, np.int64).reshape(MINUTES, VISITS)
+    memory.minute.reshape(VISITS, VISIT_ROW)[:, :MINUTES] = visits.T
+    # A minute is known from its third visit on: then the middle one of three is its median.
+    known, middle = visits[:, VISITS - 1] != UNVISITED, np.sort(visits, axis=1)[:, 1]
+    memory.middles[:MINUTES] = np.where(known, middle, UNVISITED)
+    memory.medians[:MINUTES] = np.where(known, middle, 0) / QUANTA
+    memory.medians[MINUTES] = memory.medians[0]
+    memory.hour[:], memory.hour_before[:], memory.hour_visits[:] = (
+        base.hour,
+        base.hour_before,
+        base.hour_visits,
     )
-
-
-def _visits(profile: tuple[int, ...]) -> NDArray[np.int64]:
-    import numpy as np
-
-    rows = np.full((VISITS, VISIT_ROW), UNVISITED, np.int64)
-    rows[:, :MINUTES] = np.array(profile).reshape(MINUTES, VISITS).T
-    return rows.reshape(-1)
-
-
-def _middle(profile: tuple[int, ...], minute: int) -> int:
-    known = profile[minute * VISITS + VISITS - 1] != UNVISITED
-    return minute_median(profile, minute) if known else UNVISITED
+    memory.recent[:RECENT] = base.recent
+    for place, window in enumerate(state.ring):
+        memory.ring_times[place], memory.ring_counts[place] = window[:2], window[2:]
+    memory.ring_at[:] = ((len(state.ring) - 1) % RING, len(state.ring))
+    memory.counted[:], memory.nearest[:] = 0, 0
+    memory.hour_cached[:], memory.kept[:] = -1.0, -1.0
 
 
 def state_of(memory: Memory, before: State) -> State:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from flyball_analytics.labels import Incident, Labels
 from flyball_analytics.shards_figures import Part, parts_of
-from flyball_analytics.shards_input import InputError, columns_in, unpack
+from flyball_analytics.shards_input import Columns, InputError, columns_in, unpack
 from flyball_analytics.shards_replay import figures_of_policies
 from flyball_controller.codec import canonical_json
 from flyball_controller.core.policy import Policy
@@ -43,10 +43,17 @@ _LAW = (
     ("flyball_analytics", "shards_replay.py"),
     ("flyball_analytics", "shards_columns.py"),
     ("flyball_analytics", "fastreplay.py"),
+    ("flyball_analytics", "fastreplay_agree.py"),
+    ("flyball_analytics", "fastreplay_block.py"),
     ("flyball_analytics", "fastreplay_columns.py"),
+    ("flyball_analytics", "fastreplay_desk.py"),
     ("flyball_analytics", "fastreplay_jit.py"),
+    ("flyball_analytics", "fastreplay_lanes.py"),
+    ("flyball_analytics", "fastreplay_learning.py"),
     ("flyball_analytics", "fastreplay_loop.py"),
     ("flyball_analytics", "fastreplay_memory.py"),
+    ("flyball_analytics", "fastreplay_ring.py"),
+    ("flyball_analytics", "fastreplay_together.py"),
 )
 _WORLD = (
     *_LAW,
@@ -162,11 +169,10 @@ def run_shard(data: bytes, content: bytes) -> bytes:
     """
     shard = decode(data)
     policies = [policy_from_fields(fields, base=Policy(), where=shard_key(data)) for fields in shard.policies]
-    plain = unpack(content, digest=shard.input)
     if shard.kind is Kind.HISTORY:
-        entries = _over_history(shard, policies, plain)
+        entries = _over_history(shard, policies, _columns(content, shard.input))
     else:
-        entries = _over_scenario(shard, policies, plain)
+        entries = _over_scenario(shard, policies, unpack(content, digest=shard.input))
     return canonical_json({"schema": SCHEMA, "shard": shard_key(data), "policies": entries})
 
 
@@ -204,15 +210,32 @@ def _labels(plain: Mapping[str, Any] | None) -> Labels | None:
     )
 
 
-def _over_history(shard: Shard, policies: Sequence[Policy], content: bytes) -> list[dict[str, object]]:
+_newest: list[tuple[str, bytes, Columns]] = []  # shards of one input follow each other: it is unpacked once
+
+
+def _columns(content: bytes, digest: str) -> Columns:
+    """Return the columns of a packed history; those of the newest one are kept, and no others."""
+    newest = next(iter(_newest), None)
+    if newest is not None and newest[:2] == (digest, content):
+        return newest[2]
+    _newest.clear()  # first: never two histories at a time
+    columns = columns_in(unpack(content, digest=digest))
+    _newest.append((digest, content, columns))
+    return columns
+
+
+def _over_history(shard: Shard, policies: Sequence[Policy], columns: Columns) -> list[dict[str, object]]:
     """Return the parts of each policy; a policy that stands twice is run once."""
-    columns = columns_in(content)
     each = {policy.digest: policy for policy in policies}
+    parts: dict[int, tuple[dict[str, object], dict[str, object]]] = {}
     done: dict[str, dict[str, object]] = {}
+    # All figures are held until the end, so that days of an equal identity are the same days.
     for figures in figures_of_policies(columns, list(each.values()), shard.labels):
-        fit, held = parts_of(figures, shard.held_ratio)
-        digest = figures.contender
-        done[digest] = {"policy": digest, "fit": fit.plain(), "held": held.plain()}
+        if id(figures.days) not in parts:
+            fit, held = parts_of(figures, shard.held_ratio)
+            parts[id(figures.days)] = fit.plain(), held.plain()
+        fitted, kept = parts[id(figures.days)]
+        done[figures.contender] = {"policy": figures.contender, "fit": fitted, "held": kept}
     return [done[policy.digest] for policy in policies]
 
 

@@ -16,20 +16,21 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flyball_analytics import fastreplay
-from flyball_analytics.compare_figures import DAY_S, NO_LABELS, Day, Figures, Seen, acted
+from flyball_analytics.compare_figures import DAY_S, NO_LABELS, Acted, Day, Figures, Seen, acted
 from flyball_analytics.fastreplay import COMPILE_FROM, Engine, Noted
+from flyball_analytics.fastreplay_together import run_together
 from flyball_analytics.labels import Labels
-from flyball_analytics.score import Step, score_steps
+from flyball_analytics.score import Step
 from flyball_analytics.series import Series
 from flyball_analytics.shards_input import Columns, series_of
 from flyball_analytics.thresholds.firings import JOIN_S
-from flyball_controller.core.model import Observation, Quality
+from flyball_controller.core.model import Observation, Quality, Setpoint
 from flyball_controller.core.policy import Policy
-from flyball_controller.core.state import nominal_setpoint
 
 if TYPE_CHECKING:
     from flyball_analytics.fastreplay_columns import History
@@ -51,24 +52,51 @@ class Ground(NamedTuple):
     period_s: float
 
 
-def figures_of_policies(
-    columns: Columns, policies: Sequence[Policy], labels: Labels | None
-) -> Iterator[Figures]:
-    """Yield the figures of each policy over a history; without labels all time is taken as healthy."""
+def figures_of_policies(columns: Columns, policies: Sequence[Policy], labels: Labels | None) -> list[Figures]:
+    """Return the figures of each policy over a history; without labels all time is taken as healthy."""
     engine = _engine(columns.rows * len(policies))
     known = labels if labels is not None else NO_LABELS
+    history, ground = _laid_out(columns, known, engine)
+    advance = fastreplay.compiled_advance(_nothing) if engine is Engine.COMPILED else None
+    found: dict[int, Figures] = {}
+    for one in run_together(history, policies, keep=_told, advance=advance):
+        figures = _figures(columns.target, one.noted, ground, labelled=labels is not None)
+        for place in one.places:
+            found[place] = figures._replace(contender=policies[place].digest)
+    return [found[place] for place in range(len(policies))]
+
+
+_newest: list[tuple[Columns, Labels, Engine, Series | History, Ground]] = []
+
+
+def _laid_out(columns: Columns, labels: Labels, engine: Engine) -> tuple[Series | History, Ground]:
+    """Return a history as the engine reads it, with its ground; those of the newest columns are kept."""
+    newest = next(iter(_newest), None)
+    if newest is not None and newest[0] is columns and newest[1:3] == (labels, engine):
+        return newest[3:]
+    _newest.clear()
     history: Series | History
     if engine is Engine.COMPILED:
-        # Laid out once for all policies, with the looks that a series is replayed with.
+        # With the looks that a series is replayed with.
         from flyball_analytics.shards_columns import ground_columns, history_in
 
-        history, ground = history_in(columns), ground_columns(columns, known)
+        history, ground = history_in(columns), ground_columns(columns, labels)
     else:
         history = series_of(columns)
-        ground = ground_rows(history.observations, known)
-    for policy in policies:
-        outcome = fastreplay.run(history, policy, engine=engine, say=_nothing)
-        yield _figures(columns.target, outcome.noted, policy, ground, labelled=labels is not None)
+        ground = ground_rows(history.observations, labels)
+    _newest.append((columns, labels, engine, history, ground))
+    return history, ground
+
+
+class Told(NamedTuple):
+    """A step that is not quiet, by the row it belongs to; a look into a gap shows nothing."""
+
+    row: int
+    acted: Acted | None
+
+
+def _told(one: Noted, nominal: Setpoint) -> Told:
+    return Told(one.row, None if one.look else acted(one, nominal))
 
 
 def ground_rows(rows: Sequence[Observation], labels: Labels) -> Ground:
@@ -93,44 +121,46 @@ def ground_rows(rows: Sequence[Observation], labels: Labels) -> Ground:
     return Ground(labels, numbers, healthy, kept, first_s)
 
 
-def _figures(
-    target: str, noted: Sequence[Noted], policy: Policy, ground: Ground, *, labelled: bool
-) -> Figures:
-    """Return the figures of one policy from the windows in which it noted something."""
-    nominal = nominal_setpoint(policy)
-    told = [one for one in noted if not one.look and ground.numbers[one.row] >= 0]
-    told.sort(key=lambda one: ground.numbers[one.row])
-    days = dict(ground.days)
+def _figures(target: str, told: Sequence[Told], ground: Ground, *, labelled: bool) -> Figures:
+    """Return the figures of some policy from the windows in which it noted something."""
+    windows = [
+        (number, one.row, one.acted)
+        for one in told
+        if one.acted is not None and (number := ground.numbers[one.row]) >= 0
+    ]
+    windows.sort(key=itemgetter(0))
+    sums: dict[int, list[float]] = {}
     steps = []
     quiet_since_s = float("-inf")
-    for one in told:
-        step, refused_ratio, changed = acted(one, nominal)
-        onset = step.troubled and step.start_s - quiet_since_s > JOIN_S
+    for number, row, (step, refused_ratio, changed) in windows:
+        start_s, period_s = step.start_s, step.period_s
+        onset = step.troubled and start_s - quiet_since_s > JOIN_S
         if step.troubled:
-            quiet_since_s = step.start_s + step.period_s
-        if ground.numbers[one.row] < ground.labels.probation:
+            quiet_since_s = start_s + period_s
+        if number < ground.labels.probation:
             continue
-        steps.append(step)
-        key = int(step.start_s // DAY_S)
-        day = days[key]._replace(changes=days[key].changes + changed)
-        if ground.healthy[one.row]:
-            day = day._replace(
-                false_alarms=day.false_alarms + onset,
-                refused_s=day.refused_s + refused_ratio * step.period_s,
-                restricted_s=day.restricted_s + (step.period_s if step.restricted else 0.0),
-            )
-        days[key] = day
-    seen_incidents = tuple(_seen(steps, ground)) if ground.labels.incidents else ()
-    return Figures(target, policy.digest, True, seen_incidents, days, labelled)
+        if step.troubled:
+            steps.append(step)
+        day = sums.setdefault(int(start_s // DAY_S), [0.0, 0.0, 0.0, 0.0])
+        day[0] += changed
+        if ground.healthy[row]:
+            day[1] += onset
+            day[2] += refused_ratio * period_s
+            day[3] += period_s if step.restricted else 0.0
+    days = dict(ground.days)
+    for key, (changes, alarms, refused_s, restricted_s) in sums.items():
+        days[key] = days[key]._replace(
+            changes=int(changes), false_alarms=int(alarms), refused_s=refused_s, restricted_s=restricted_s
+        )
+    return Figures(target, "", True, tuple(_seen(steps, ground)), days, labelled)
 
 
-def _seen(steps: Sequence[Step], ground: Ground) -> Iterator[Seen]:
-    """Yield how late each incident was recognised; the steps in probation are left out already."""
-    for answer in score_steps(steps, ground.labels._replace(probation=0)).incidents:
-        incident, late_s = answer.incident, answer.recognised_s
-        missed = late_s is None
+def _seen(troubled: Sequence[Step], ground: Ground) -> Iterator[Seen]:
+    """Yield how late each incident was recognised: in the first window inside that is troubled."""
+    for incident in ground.labels.incidents:
+        first = next((step for step in troubled if incident.holds(step.start_s)), None)
         whole_s = incident.to_s - incident.start_s + ground.period_s
-        yield Seen(incident, whole_s if late_s is None else late_s, missed)
+        yield Seen(incident, whole_s if first is None else first.at_s - incident.start_s, first is None)
 
 
 def _engine(points: int) -> Engine:

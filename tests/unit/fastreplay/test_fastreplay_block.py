@@ -10,13 +10,16 @@ from core_runs import T0, calm, window
 from fast_runs import HISTORIES
 from flyball_analytics import fastreplay_block, fastreplay_loop
 from flyball_analytics.fastreplay import Engine, Outcome, run, run_with
-from flyball_analytics.fastreplay_block import BETWEEN, CLEAN, SHORTEST, UNSURE, run_length, surely_clean
+from flyball_analytics.fastreplay_agree import kind_of
+from flyball_analytics.fastreplay_block import SHORTEST, run_length
 from flyball_analytics.fastreplay_columns import History, columns_of, history_of
+from flyball_analytics.fastreplay_desk import BETWEEN, CLEAN, UNSURE
 from flyball_analytics.fastreplay_memory import params_for
 from flyball_controller.core import State, initial_state
 from flyball_controller.core.kernel_bounds import is_clean
 from flyball_controller.core.model import Observation
 from flyball_controller.core.policy import Law, Policy, Promise
+from flyball_controller.core.threshold import Trips
 
 
 def busy(seed: int, rows: int, *, requests: int = 600, ratio: float = 0.004) -> list[Observation]:
@@ -173,7 +176,8 @@ def test_what_is_surely_clean_is_what_the_plain_test_says(pooled):
     for requests in (13, 40, 600):
         for failures in range(0, requests + 1, max(requests // 40, 1)):
             for reset in (0.02, 0.15, 0.4):
-                kind = surely_clean(failures, requests, reset, 0.9, pooled, 1.5, params)
+                trips = Trips(1.0, 1.0, 1.0, reset, 0.9, 0.03)
+                kind = kind_of(failures, requests, 1.5, trips, pooled, params)
                 plain = is_clean(failures, requests, 60.0, reset, 0.9, 1.5, policy)
                 assert kind in {CLEAN if plain else BETWEEN, UNSURE}
                 kinds.add(kind)
