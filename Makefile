@@ -32,7 +32,7 @@ reliability: setup  ## long runs: the simulation of faults and the model of the 
 	@$(BIN)/python tools/reliability.py simulate $(if $(SIMULATE),$(SIMULATE),--schedules 40000)
 	@$(BIN)/python tools/reliability.py model --size long --traces $(or $(TRACES),1000)
 
-gate: setup  ## whether this commit has its million schedules behind it: LEDGERS="one.jsonl two.jsonl"
+gate: setup  ## whether what runs in a schedule has its million behind it: LEDGERS="one.jsonl two.jsonl"
 	@$(BIN)/python tools/reliability.py release $(addprefix --ledger ,$(or $(LEDGERS),dist/reliability.jsonl))
 
 fuzz: setup  ## long fuzzing of every parser, gone on from its ledger: FUZZ="--inputs 1000000"
@@ -65,7 +65,7 @@ package: setup  ## build the Lambda bundles into dist/ (POLICY=file.yaml puts a 
 
 infra: setup  ## remake the generated parts of infra/ and docs/reference/iam.md, lint the template
 	@$(BIN)/python tools/infra_docs.py
-	@$(BIN)/cfn-lint -r eu-west-1 us-east-1 -- infra/template.yaml infra/accounts/*.yaml
+	@$(BIN)/cfn-lint -r eu-west-1 us-east-1 -- infra/template.yaml infra/sweep.yaml infra/chaos/template.yaml infra/accounts/*.yaml
 
 format: setup  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only $(SOURCES)

@@ -111,7 +111,7 @@ def _panel(
     value: Callable[[int, int, int], float],
 ) -> list[str]:
     """Return one panel: title, grid, and a line per run."""
-    parts = [f'<text class="small" x="6" y="{number(top - 6)}">{title}</text>']
+    parts = [f'<text class="small" x="6" y="{number(top - 12)}">{title}</text>']
     for tick in ticks:
         y = number(top + PANEL * (1.0 - tick / most))
         parts.append(f'<path class="grid" d="M{number(LEFT)} {y}H{number(WIDTH - RIGHT)}"/>')

@@ -3,7 +3,7 @@
     python tools/reliability.py simulate --schedules 40000 --first 0 --workers 2
     python tools/reliability.py simulate --ledger FILE --minutes 60   # on, from where the file ends
     python tools/reliability.py --report FILE              # all that the file holds, as tables
-    python tools/reliability.py release --ledger FILE      # whether this commit has its million behind it
+    python tools/reliability.py release --ledger FILE      # whether these sources have a million behind them
     python tools/reliability.py simulate --first 1394 --schedules 1        # one seed again
     python tools/reliability.py replay "seed=... | step step ..."          # a schedule as it was printed
     python tools/reliability.py model --size long
@@ -37,10 +37,11 @@ sys.path[:0] = [
     str(ROOT / name) for name in ("tests", "client", "controller", "handlers", "analytics", "local", "tools")
 ]
 
+import reliability_sources  # noqa: E402
 from reliability_ledger import Batch, LedgerError, Sum, added, append, missing, once, read, read_all  # noqa: E402
 
 BATCH = 50
-RELEASE = 1_000_000  # schedules that a release has behind it, all of them run on its own commit
+RELEASE = 1_000_000  # schedules that a release has behind it, all of them run on its own sources
 ONE_IN = 400  # each rare way is gone by one schedule in so many: a hundred of 40,000
 READER_GONE = 141  # as a shell tells of a program that wrote into a pipe which nobody reads any more
 INFINITE = float("inf")
@@ -57,6 +58,7 @@ def _settle_memory() -> None:
 def run_batch(seeds: Sequence[int]) -> Sum:
     """Run some seeds."""
     from simulation.schedule import draw
+    from simulation.speed import remembering
     from simulation.world import run
 
     warnings.simplefilter("ignore")  # schedules publish what clients must not obey, and say so
@@ -66,16 +68,17 @@ def run_batch(seeds: Sequence[int]) -> Sum:
     table: Counter[tuple[str, str]] = Counter()
     rounds = calls = quiet_max = 0
     simulated_s, failures = 0.0, []
-    for seed in seeds:
-        result = run(draw(seed))
-        reached.update(result.reached.keys())
-        table.update(result.table)
-        rounds, calls = rounds + result.rounds, calls + result.calls
-        simulated_s += result.simulated_s
-        quiet_max = max(quiet_max, result.quiet_min)
-        if result.violations:
-            first = result.violations[0]
-            failures.append((seed, f"{first.law}: {first.what}"))
+    with remembering():  # one memory for all
+        for seed in seeds:
+            result = run(draw(seed))
+            reached.update(result.reached.keys())
+            table.update(result.table)
+            rounds, calls = rounds + result.rounds, calls + result.calls
+            simulated_s += result.simulated_s
+            quiet_max = max(quiet_max, result.quiet_min)
+            if result.violations:
+                first = result.violations[0]
+                failures.append((seed, f"{first.law}: {first.what}"))
     cpu_s = time.process_time() - begun_s
     return Sum(len(seeds), rounds, calls, simulated_s, quiet_max, cpu_s, reached, table, failures)
 
@@ -85,7 +88,8 @@ def simulate(
 ) -> Sum:
     """Run batches of seeds in several processes; each that is finished is written to the ledger at once."""
     begun_s = time.monotonic()
-    commit = _commit() if ledger else ""
+    commit, sources = (_commit(), _sources()) if ledger else ("", "")
+    stamps = _stamps() if ledger else ()
     sums: list[Sum] = []
 
     def until_time_is_up() -> Iterator[range]:
@@ -101,7 +105,8 @@ def simulate(
             room.release()
             sums.append(one)
             if ledger:
-                append(ledger, Batch(seeds[0], seeds[-1], commit, one))
+                _check_stamps(stamps)
+                append(ledger, Batch(seeds[0], seeds[-1], commit, one, sources))
             done = sum(part.schedules for part in sums)
             took_s = time.monotonic() - begun_s
             print(f"\r{done} schedules, {done / took_s:.1f} per second", end="", file=sys.stderr)
@@ -114,13 +119,44 @@ def _numbered_batch(seeds: range) -> tuple[range, Sum]:
 
 
 def _commit() -> str:
-    """Return the commit that runs, with "+" if the tree differs from it."""
-    git = ["git", "-C", str(ROOT)]
-    head = subprocess.run(
-        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
-    )
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False)
-    return (head.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
+    """Return the commit that runs, with "+" if what a schedule runs differs from it."""
+    head = _git("rev-parse", "--short=12", "HEAD").strip()
+    if not head:
+        return "unknown+"
+    files = {path.relative_to(ROOT).as_posix() for path in reliability_sources.sources()}
+    folders = {name.rpartition("/")[0] for name in files}
+    changes = _git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").split("\0")
+    for state, name in ((change[:2], change[3:]) for change in changes if change):
+        # What was deleted is no source any more, and may have been one.
+        if name in files or ("D" in state and name.rpartition("/")[0] in folders):
+            return f"{head}+"
+    return head
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _sources() -> str:
+    """Return the digest of what a schedule runs."""
+    return reliability_sources.digest()
+
+
+def _stamps() -> tuple[tuple[int, int], ...]:
+    """Return what changes when one of these files is written."""
+    found = (path.stat() if path.exists() else None for path in _files())
+    return tuple((one.st_mtime_ns, one.st_size) if one else (0, -1) for one in found)
+
+
+def _check_stamps(stamps: tuple[tuple[int, int], ...]) -> None:
+    if _stamps() != stamps:  # some processes may have imported what was, others what is
+        raise LedgerError("the sources changed while they ran; this batch is not logged: begin again")
+
+
+@cache
+def _files() -> tuple[Path, ...]:
+    return tuple(reliability_sources.sources())
 
 
 def _verdict(total: Sum, least: int) -> int:
@@ -136,10 +172,10 @@ def report(path: Path, least: int) -> int:
     if not batches:
         print(f"{path}: holds no finished batch; simulate --ledger {path} writes some", file=sys.stderr)
         return 4
-    print("| commit | schedules | with a broken law |\n|---|---:|---:|")
-    for commit in dict.fromkeys(batch.commit for batch in batches):
-        of_it = added([batch.total for batch in batches if batch.commit == commit])
-        print(f"| {commit} | {of_it.schedules} | {len(of_it.failures)} |")
+    print("| sources | commit | schedules | with a broken law |\n|---|---|---:|---:|")
+    for of in dict.fromkeys((batch.sources, batch.commit) for batch in batches):
+        of_it = added([batch.total for batch in batches if (batch.sources, batch.commit) == of])
+        print(f"| {of[0] or 'not noted'} | {of[1]} | {of_it.schedules} | {len(of_it.failures)} |")
     total = added([batch.total for batch in batches])
     print()
     _print_sum(total)
@@ -152,21 +188,25 @@ def report(path: Path, least: int) -> int:
 def release(ledgers: Sequence[Path], schedules: int = RELEASE) -> int:
     """Print whether ledgers allow a release of the present commit; return the exit code.
 
-    What ran on another commit, or on a tree with changes, says nothing of this one. Seeds that
-    stand twice count once; a broken law counts wherever it stands.
+    What ran other sources, or some that were not committed, says nothing of this one; a commit
+    that changes none of them (documentation) keeps what stands. Seeds that stand twice count
+    once; a law that these sources broke counts wherever it stands.
     """
-    commit = _commit()
+    commit, sources = _commit(), _sources()
     batches = [batch for ledger in ledgers for batch in read_all(ledger)]
-    of_it = [batch for batch in batches if batch.commit == commit and not commit.endswith("+")]
+    dirty = commit.endswith("+")
+    of_it = [b for b in batches if b.sources == sources and not b.commit.endswith("+") and not dirty]
     total = added([batch.total for batch in once(of_it)])
-    failures = sorted({failure for batch in of_it for failure in batch.total.failures})
+    failures = sorted({f for batch in batches if batch.sources == sources for f in batch.total.failures})
     missed = _missed(total, max(1, -(-schedules // ONE_IN)))
-    print(f"commit {commit}: {total.schedules} of {schedules} schedules, {len(failures)} with a broken law")
+    came = f"{total.schedules} of {schedules} schedules, {len(failures)} with a broken law"
+    print(f"commit {commit}, sources {sources}: {came}")
+    print(f"run on commits: {', '.join(sorted({batch.commit for batch in of_it})) or 'none'}")
     others = sum(batch.total.schedules for batch in batches) - sum(batch.total.schedules for batch in of_it)
     if others:
-        print(f"{others} schedules of other commits or of trees with changes do not count")
-    if commit.endswith("+"):
-        print("the tree differs from its commit: commit or undo the changes, for a release is a commit")
+        print(f"{others} schedules of other sources or of some that were not committed do not count")
+    if dirty:
+        print("what a schedule runs differs: commit or undo the changes, for a release is a commit")
     for way, count in missed:
         print(f"rare way {way!r}: {count} of {-(-schedules // ONE_IN)} schedules")
     for seed, what in failures:

@@ -1,7 +1,8 @@
 """What long runs of the simulation came to, kept in a file: one JSON line per finished batch of seeds.
 
 A release asks for a million schedules, which no machine does in one go. So each
-batch is written down when it is finished, with the commit that it ran on, and a
+batch is written down when it is finished, with the digest of the sources that it
+ran (tools/reliability_sources.py) and the commit that they were of, and a
 later run goes on where the file ends. Files of several machines are joined by
 `cat`; seeds that stand in two lines count once. Nothing here runs anything.
 """
@@ -36,12 +37,13 @@ class Sum(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One line: the seeds `first` to `last`, what they came to, and on which commit."""
+    """One line: the seeds `first` to `last`, what they came to, and of which sources that is evidence."""
 
     first: int
     last: int
-    commit: str  # "+" at its end: with changes that were not committed
+    commit: str  # "+" at its end: with changes to these sources that were not committed
     total: Sum
+    sources: str = ""  # digest of what ran; lines of before it was written have none
 
 
 def added(sums: Sequence[Sum]) -> Sum:
@@ -72,6 +74,7 @@ def encode(batch: Batch) -> str:
         "first": batch.first,
         "last": batch.last,
         "commit": batch.commit,
+        "sources": batch.sources,
         **total._asdict(),
         "cpu_s": round(total.cpu_s, 3),
         "table": [[fault, outcome, count] for (fault, outcome), count in sorted(total.table.items())],
@@ -95,7 +98,9 @@ def decode(line: str, *, where: str) -> Batch:
             Counter({(fault, outcome): count for fault, outcome, count in plain["table"]}),
             [(seed, what) for seed, what in plain["failures"]],
         )
-        batch = Batch(plain["first"], plain["last"], str(plain["commit"]), total)
+        batch = Batch(
+            plain["first"], plain["last"], str(plain["commit"]), total, str(plain.get("sources", ""))
+        )
         if total.schedules != batch.last - batch.first + 1:
             raise ValueError(f"{total.schedules} schedules are not seeds {batch.first} to {batch.last}")
     except (ValueError, TypeError, KeyError) as error:

@@ -207,16 +207,18 @@ def _kill_switch_unknown(self: Any, now_s: float) -> None:
 
 # Seeds that meet what a bug needs, tried first; the others find theirs among the first few.
 _SEEDS: dict[str, tuple[int, ...]] = {
+    "own write not recognised": (6,),
     "client takes older versions": (6,),
-    "fresh by one clock": (24,),
+    "fresh by one clock": (1,),
     "damaged item opens": (7,),
-    "partial windows stop recovery": (9,),
-    "probes without bound": (21,),
-    "no limit on deployments": (30, 289),
-    "own policy while the store is down": (26,),
-    "edit after a rollback not seen": (461,),
-    "plan applied over anything": (244, 509),
-    "checks open": (90, 94),
+    "partial windows stop recovery": (5,),
+    "probes without bound": (41,),
+    "no limit on deployments": (89, 227),
+    "holds never expire": (12,),
+    "kill switch unknown": (19,),
+    "edits written over": (14,),
+    "edit after a rollback not seen": (203,),
+    "checks open": (35, 41),
 }
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from flyball.contract import Document, TargetParams, decode_document
+from flyball.contract import Document, TargetParams
 from flyball.errors import ContractError
-from flyball_controller.aws.publish_document import UNREADABLE, content_hash
+from flyball_controller.aws.publish_document import UNREADABLE
 from flyball_controller.core.model import Mode
 from flyball_controller.policy_set import PolicySet
 from simulation.dynamo import Item
 from simulation.speed import document_of
+from simulation.speed import hash_of as content_hash
 
 if TYPE_CHECKING:
     from simulation.laws import Judge
@@ -61,7 +62,7 @@ class ConfigBooks:
             self._see_rollback(content, readable(before))
             self.standing = readable(before) or self.standing
             return
-        document, standing = decode_document(content, strict=True), self.standing
+        document, standing = document_of(content, strict=True), self.standing
         self.standing = document
         if self._judge.actor.person:
             self._see_person(document, before)

@@ -179,7 +179,7 @@ class Controller(Process):
             trigger=trigger,
             given=given,
             cache=None if fresh else self.cache,
-            fleet_size=2,
+            fleet=("a", "b"),
         )
 
     def _obey(self) -> PolicySet:

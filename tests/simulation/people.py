@@ -231,10 +231,11 @@ class People:
         good = world.traffic.health[name] in WELL
         at_s = world.now_s - 1.0
         if how == 4:
-            at_s, world.judge.reached["check late"] = at_s - 240.0, world.judge.reached["check late"] + 1
+            at_s -= 240.0
+            self._planted("check late")
         elif how == 5:
             good = not good
-            world.judge.reached["check wrong"] += 1
+            self._planted("check wrong")
         elif how in (6, 7):
             self._forge(name, how)
             return
@@ -257,4 +258,8 @@ class People:
             stamp_s=world.now_s,
             now_s=world.now_s,
         )
-        world.judge.reached["check forged"] += 1
+        self._planted("check forged")
+
+    def _planted(self, fault: str) -> None:
+        self._world.judge.reached[fault] += 1
+        self._world.planted(fault)

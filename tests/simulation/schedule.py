@@ -21,7 +21,8 @@ CLIENT_FAULTS = ("lag", "down", "freeze", "step", "restart", "copy", "poll")
 WORLD_FAULTS = ("rollback", "damage", "alien", "gap", "delay")
 PEOPLE = ("apply", "undo", "edit")
 HEALTHS = ("healthy", "dead", "saturated", "broken", "throttled", "silent")
-SLICES_S = (1, 5, 15, 30, 45, 60)
+SLICES_S = (1, 5, 15, 30, 45, 60, 120, 120)
+RESTLESS_S = (1, 5, 15, 30, 45, 60)
 
 
 class Step(NamedTuple):
@@ -57,7 +58,7 @@ def read_back(text: str) -> Schedule:
     return Schedule(int(options["seed"]), int(options["policy"]), options["empty"] == "1", tuple(steps))
 
 
-def draw(seed: int, *, minutes: int = 10) -> Schedule:
+def draw(seed: int, *, minutes: int = 17) -> Schedule:
     """Return the schedule of a seed: `minutes` of virtual time with an incident somewhere, and faults."""
     random = Random(seed)
     calls = [kind for kind in CALL_FAULTS if random.random() < 0.5]
@@ -68,29 +69,29 @@ def draw(seed: int, *, minutes: int = 10) -> Schedule:
     checked = random.random() < 0.2
     rolling = random.random() < 0.2
     # Few seeds are long and restless: what is bounded per hour needs an hour.
-    restless = random.random() < 0.04
+    restless = random.random() < 0.05
     flaps = 0.25 if restless else 0.04
     steps: list[Step] = [Step("health", 0, random.choice((1, 1, 1, 2, 3, 4)))]
-    left_s = 60 * minutes * (5 if restless else 1)
+    left_s = 60 * minutes * (3 if restless else 1)
     while left_s > 0:
-        slice_s = random.choice(SLICES_S)
+        slice_s = random.choice(RESTLESS_S if restless else SLICES_S)
         left_s -= slice_s
         steps.append(Step("time", slice_s))
         _controllers(random, steps, calls)
         if random.random() < 0.75:
             steps.append(Step("calls", random.randrange(3), random.choice((1, 2, 4))))
-        if random.random() < 0.1:
+        if random.random() < 0.14:
             steps.append(Step("begin", random.randrange(3)))
-        if random.random() < 0.1:
+        if random.random() < 0.14:
             steps.append(Step("end", random.randrange(3), random.randrange(2)))
-        if clients and random.random() < 0.25:
+        if clients and random.random() < 0.4:
             steps.append(Step(random.choice(clients), random.randrange(3), random.randrange(8)))
-        if worlds and random.random() < 0.08:
+        if worlds and random.random() < 0.1:
             steps.append(Step(random.choice(worlds), random.randrange(4), random.randrange(8)))
-        if operator and random.random() < 0.06:
+        if operator and random.random() < 0.09:
             word = random.choice(("hold", "hold", "hold", "kill"))
             steps.append(Step(word, random.randrange(4), random.randrange(4)))
-        if people and random.random() < 0.12:
+        if people and random.random() < 0.17:
             steps.append(Step(random.choice(people), random.randrange(8), random.randrange(8)))
         if checked:
             _checks(random, steps)
@@ -115,7 +116,7 @@ def _controllers(random: Random, steps: list[Step], calls: list[str]) -> None:
     if random.random() < 0.75:
         steps.append(Step("wake", random.randrange(3), random.randrange(8)))
     for _ in range(random.choice((0, 1, 2, 3))):
-        if calls and random.random() < 0.35:
+        if calls and random.random() < 0.45:
             steps.append(Step(random.choice(calls), random.randrange(4), random.randrange(4)))
         steps.append(Step("go", random.randrange(4), random.choice((1, 1, 2, 3, 9, 40))))
         if random.random() < 0.06:

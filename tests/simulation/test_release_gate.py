@@ -1,4 +1,4 @@
-"""What a release needs behind it: its own commit's schedules, every rare way, no broken law."""
+"""What a release needs behind it: schedules of its own sources, every rare way, no broken law."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "reliability.py"
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The script as a module, on the commit "aaa" without changes."""
+    """The script as a module, on the commit "aaa" without changes, whose sources are "111"."""
     module = tool_module("reliability")
     monkeypatch.setattr(module, "_commit", lambda: "aaa")
+    monkeypatch.setattr(module, "_sources", lambda: "111")
     return module
 
 
@@ -31,6 +32,7 @@ def write(
     first: int,
     *,
     commit: str = "aaa",
+    sources: str = "111",
     failures: tuple[tuple[int, str], ...] = (),
     without: str = "",
     seeds: int = 400,
@@ -38,7 +40,7 @@ def write(
     """Append one batch in which each schedule went every rare way but one."""
     reached = Counter({way: seeds for way in RARE if way != without})
     total = tool.Sum(seeds, 9, 9, 9.0, 7, 0.25, reached, Counter({("crash", "crashed"): 9}), list(failures))
-    tool.append(path, tool.Batch(first, first + seeds - 1, commit, total))
+    tool.append(path, tool.Batch(first, first + seeds - 1, commit, total, sources))
 
 
 def gate(tool: Any, *ledgers: Path, schedules: int = 800) -> int:
@@ -55,7 +57,7 @@ def test_a_commit_with_all_its_schedules_may_be_released(
     write(tool, one, 0)
     write(tool, other, 500_000)
     assert gate(tool, one, other) == 0
-    assert "commit aaa: 800 of 800 schedules, 0 with a broken law" in capsys.readouterr().out
+    assert "commit aaa, sources 111: 800 of 800 schedules, 0 with a broken law" in capsys.readouterr().out
 
 
 def test_a_million_is_asked_for(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -69,24 +71,44 @@ def test_a_million_is_asked_for(tool: Any, tmp_path: Path, capsys: pytest.Captur
     assert "rare way 'lost race decided again': 400 of 2500 schedules" in told
 
 
-def test_schedules_of_another_commit_or_a_changed_tree_do_not_count(
+def test_a_commit_of_the_same_sources_keeps_what_stands(
+    tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A word in the documentation is no reason to run a million schedules again; whose they are is told."""
+    path = tmp_path / "ledger.jsonl"
+    write(tool, path, 0, commit="bbb")
+    write(tool, path, 400)
+    assert gate(tool, path) == 0
+    assert "run on commits: aaa, bbb" in capsys.readouterr().out
+
+
+def test_schedules_of_other_sources_or_of_uncommitted_ones_do_not_count(
     tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """They ran other code."""
     path = tmp_path / "ledger.jsonl"
     write(tool, path, 0)
-    write(tool, path, 400, commit="bbb")
+    write(tool, path, 400, sources="222")
     write(tool, path, 800, commit="aaa+")
     assert gate(tool, path) == 4
     told = capsys.readouterr().out
-    assert "commit aaa: 400 of 800" in told
-    assert "800 schedules of other commits or of trees with changes do not count" in told
+    assert "commit aaa, sources 111: 400 of 800" in told
+    assert "800 schedules of other sources or of some that were not committed do not count" in told
 
 
-def test_a_seed_counts_for_this_commit_though_another_ran_it_before(tool: Any, tmp_path: Path):
+def test_a_line_of_before_sources_were_noted_does_not_count(tool: Any, tmp_path: Path):
+    """Nobody can tell what it ran, though it names this very commit."""
+    path = tmp_path / "ledger.jsonl"
+    write(tool, path, 0, sources="")
+    path.write_text(path.read_text().replace('"sources": "", ', ""))
+    assert [batch.sources for batch in tool.read(path)] == [""]
+    assert gate(tool, path, schedules=400) == 4
+
+
+def test_a_seed_counts_for_these_sources_though_others_ran_it_before(tool: Any, tmp_path: Path):
     """Seeds are run again for each release; those of the last one must not hide them."""
     path = tmp_path / "ledger.jsonl"
-    write(tool, path, 0, commit="bbb", failures=((7, "P1: of old"),))
+    write(tool, path, 0, commit="bbb", sources="222", failures=((7, "P1: of old"),))
     write(tool, path, 0)
     write(tool, path, 400)
     assert gate(tool, path) == 0
@@ -112,6 +134,16 @@ def test_a_broken_law_forbids_a_release(
     told = capsys.readouterr().out
     assert "seed 403: K2: back" in told
     assert "no release" in told
+
+
+def test_a_law_broken_before_these_sources_were_committed_forbids_a_release(tool: Any, tmp_path: Path):
+    """What ran is the same, byte for byte; only what would speak for it must be committed."""
+    path = tmp_path / "ledger.jsonl"
+    for first in (0, 400):
+        write(tool, path, first)
+    assert gate(tool, path) == 0
+    write(tool, path, 800, commit="bbb+", failures=((801, "P1: twice"),))
+    assert gate(tool, path) == 1
 
 
 def test_a_rare_way_that_is_short_forbids_a_release(

@@ -83,6 +83,39 @@ def test_a_long_run_is_resumed_and_told_from_its_ledger(
     assert len(tool.read(ledger)) == 2
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_batch_whose_sources_changed_meanwhile_is_not_logged(
+    tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody knows which of both it ran: the run ends, and says why."""
+    monkeypatch.setattr(tool.multiprocessing, "get_context", lambda _: _Here())
+    written = iter([((1, 1),), ((1, 1),), ((2, 1),)])
+    monkeypatch.setattr(tool, "_stamps", lambda: next(written))
+    ledger = tmp_path / "ledger.jsonl"
+    # The first batch is logged with the digest of now, the second is not.
+    monkeypatch.setattr(tool, "BATCH", 1)
+    asked = ["simulate", "--schedules", "2", "--first", "40", "--least", "0", "--ledger", str(ledger)]
+    assert tool.main(asked) == 2
+    assert "the sources changed while they ran" in capsys.readouterr().err
+    assert [(one.first, one.sources) for one in tool.read(ledger)] == [(40, tool._sources())]
+
+
+def test_the_sources_are_looked_at_as_they_are_now(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A file that is written anew, or is gone, has another stamp."""
+    path = tmp_path / "one.py"
+    path.write_text("A = 1\n")
+    monkeypatch.setattr(tool, "_files", lambda: (path,))
+    stamps = tool._stamps()
+    tool._check_stamps(stamps)
+    path.write_text("A = 10\n")
+    with pytest.raises(tool.LedgerError, match="begin again"):
+        tool._check_stamps(stamps)
+    path.unlink()
+    assert tool._stamps() == ((0, -1),)
+
+
 def test_a_report_of_nothing_is_inconclusive_and_of_a_bad_file_an_error(
     tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -8,6 +8,7 @@ end, later if it was delayed, and nothing if nobody called.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from flyball_controller.core.model import Observation, Quality
 from flyball_controller.ports import PortError
@@ -25,6 +26,7 @@ COUNTS: dict[str, tuple[int, int, int, int]] = {
 }
 
 
+@lru_cache(maxsize=4_096)
 def window(target: str, start_s: float, health: str, *, share: float = 1.0) -> Observation:
     """Return the window of a minute in which the target was `health`; partial: of a `share`."""
     made, timeouts, fast, throttles = (int(share * count) for count in COUNTS[health])
@@ -71,8 +73,14 @@ class Traffic:
         """Let this minute's window arrive late."""
         self._delays_s[target, int((now_s - T0) // 60.0)] = delay_s
 
-    def seen(self, target: str, now_s: float, *, since_s: float) -> list[Observation]:
-        """Return what the sensor shows at `now_s` of the minutes that start after `since_s`, oldest first."""
+    def seen(
+        self, target: str, now_s: float, *, since_s: float, arrived_s: float | None = None
+    ) -> list[Observation]:
+        """Return what the sensor shows at `now_s` of the minutes that start after `since_s`, oldest first.
+
+        It arrives at `arrived_s`, by default at `now_s`.
+        """
+        arrived_s = now_s if arrived_s is None else arrived_s
         last = int((now_s - T0) // 60.0)
         first = max(0, int((max(since_s, now_s - LOOK_BACK_S) - T0) // 60.0))
         found = []
@@ -84,9 +92,9 @@ class Traffic:
                 continue
             if now_s < whole_s + self._delays_s.get((target, minute), 0.0):
                 if (target, minute) not in self._delays_s:
-                    found.append(window(target, start_s, health, share=0.5)._replace(arrived_s=now_s))
+                    found.append(window(target, start_s, health, share=0.5)._replace(arrived_s=arrived_s))
                 continue
-            found.append(window(target, start_s, health)._replace(arrived_s=now_s))
+            found.append(window(target, start_s, health)._replace(arrived_s=arrived_s))
         return found
 
 
@@ -108,10 +116,9 @@ class SimSensor:
         """Return what arrived, as of the true time: a controller's clock cannot look ahead."""
         self._call("GetMetricData")
         until_s = min(now_s, self._true_now_s())
-        found = {name: self._traffic.seen(name, until_s, since_s=since_s[name]) for name in targets}
-        return {
-            name: tuple(w._replace(arrived_s=now_s) for w in seen) for name, seen in found.items() if seen
-        }
+        seen = self._traffic.seen
+        found = {name: seen(name, until_s, since_s=since_s[name], arrived_s=now_s) for name in targets}
+        return {name: tuple(windows) for name, windows in found.items() if windows}
 
     def history(self, target: str, *, until_s: float, days: int) -> tuple[Observation, ...]:
         """Return twenty healthy minutes before the simulation began, and what came since."""

@@ -244,12 +244,17 @@ class World:
         """Its agent polls before the others'."""
         self._environment(which, "early poll").agent.poll()
 
+    def planted(self, fault: str) -> None:
+        """Count a fault that meets nobody at once: it lies there until somebody comes."""
+        self.table[fault, "lay there"] += 1
+
     # --- the rest of the world ----------------------------------------------------------------
 
     def do_rollback(self, _: int, __: int) -> None:
         """AppConfig takes the newest deployment back."""
         if self.profile.roll_back():
             self.judge.reached["deployment rolled back"] += 1
+            self.planted("deployment rolled back")
 
     def alien_put(self, table: str, item: dict[str, dict[str, object]]) -> None:
         """Write past every condition, as damage does, or somebody at the console."""
@@ -265,6 +270,7 @@ class World:
             data = bytearray(item["b"]["B"])
             data[11 + where % (len(data) - 11)] ^= 1 << where % 8
             self.judge.damaged.add(target)
+            self.planted("state damaged")
             self.alien_put(
                 "states", {**item, "b": {"B": bytes(data[: len(data) // 2] if where > 5 else data)}}
             )
@@ -278,6 +284,7 @@ class World:
             broken = ({"S": "ajar"}, {"S": "2"}, {"S": ""})[how % 3]
             self.alien_put("circuits", {**item, field: broken})
             self.judge.reached["circuit item damaged"] += 1
+            self.planted("circuit item damaged")
 
     def do_gap(self, which: int, _: int) -> None:
         """A minute is lost."""
@@ -285,10 +292,12 @@ class World:
         health = self.traffic.health[target]
         self.traffic.change(target, "silent")
         self.traffic.health[target] = health
+        self.planted("minute lost")
 
     def do_delay(self, which: int, how: int) -> None:
         """A minute's metrics arrive late."""
         self.traffic.delay(TARGETS[which % len(TARGETS)], self.now_s, SPANS_S[how % len(SPANS_S)])
+        self.planted("minute late")
 
     def do_release(self, which: int, _: int) -> None:
         """A controller's next container runs the other release."""
