@@ -36,6 +36,8 @@ from flyball_analytics.why import why
 from flyball_analytics.why_text import Told, lines_of
 from flyball_controller.policy_set import load_preset
 
+pd.set_option("display.max_colwidth", None)  # reasons are sentences: cut short they say nothing
+
 # %%
 made = fleet(
     services=["payments", "search"], days=4, seed=9, incidents_per_week=9, kinds=["timeouts", "outage"]

@@ -25,6 +25,8 @@ from flyball_analytics.thresholds import analyse
 from flyball_analytics.thresholds.frames import labels_of_frame, metrics_of_frame, rules_frame
 from flyball_controller.policy_set import load_preset
 
+pd.set_option("display.max_colwidth", None)  # reasons are sentences: cut short they say nothing
+
 # %%
 made = fleet(services=["payments", "orders", "mail"], days=10, seed=11, period_s=300)
 made.incidents

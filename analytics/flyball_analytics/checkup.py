@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from flyball.hints import did_you_mean
 from flyball_analytics.codes import ErrorCode
+from flyball_analytics.counts import counted
 from flyball_analytics.installation import Installation
 from flyball_controller.core.errors import PolicyError
 from flyball_controller.document_room import Room, room_of, room_of_policies
@@ -98,7 +99,11 @@ def map_file(path: Path) -> Finding:
         return Finding(name, State.FAIL, error.coded(), _remedy(path, error.codes, "integrations"))
     except OSError as error:
         return Finding(name, State.FAIL, f"{error.strerror or error}", "make it readable")
-    return Finding(name, State.OK, f"{len(known.functions)} functions, {len(known.targets)} targets")
+    return Finding(
+        name,
+        State.OK,
+        f"{counted(len(known.functions), 'function')}, {counted(len(known.targets), 'target')}",
+    )
 
 
 def _remedy(path: Path, codes: Iterable[str], schema: str) -> str:
@@ -120,7 +125,7 @@ def policy_file(path: Path) -> Finding:
     except PolicyError as error:
         says = f"{error} [{error.code}]"
         return Finding(name, State.FAIL, says, _remedy(path, (error.code,), "policy"))
-    says = f"valid, {len(policies.targets)} targets with settings of their own"
+    says = f"valid, {counted(len(policies.targets), 'target')} with settings of their own"
     return _with_room(Finding(name, State.OK, says), room_of_policies(policies))
 
 
@@ -187,6 +192,6 @@ def installed(installation: Installation, *, now_s: float) -> list[Finding]:
             Finding("document", State.WARN, "nothing is published yet", "flyball plan, flyball apply")
         )
     else:
-        fine = Finding("document", State.OK, f"{len(live.document.targets)} targets")
+        fine = Finding("document", State.OK, counted(len(live.document.targets), "target"))
         found.append(_with_room(fine, room_of(live.document)))
     return found

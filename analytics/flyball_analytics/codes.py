@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "too-large"
     INCONCLUSIVE = "inconclusive"
     BACKEND = "backend"
+    INTERRUPTED = "interrupted"
     DEFECT = "defect"
 
 
@@ -145,6 +146,10 @@ ABOUT: dict[ErrorCode, About] = {
         "AWS or another backend refused or failed.",
         "If it says that the call may work later, try again; else check credentials, permissions and limits "
         "(flyball doctor --aws).",
+    ),
+    ErrorCode.INTERRUPTED: About(
+        "The command was stopped by Ctrl-C, or a question was not answered.",
+        "Start it again; with a folder for its progress (--out, --resume) it goes on where it was.",
     ),
     ErrorCode.DEFECT: About(
         "A defect in flyball, never your fault.", "Run again with --debug and report what it prints."

@@ -112,6 +112,13 @@ def resolve_columns(header: Sequence[str], *, path: str, line: int, mapping: Map
         field = ALIASES.get(word.lower().replace("-", "_").replace(" ", "_"))
         if field is None or position in taken or field in mapped:
             continue
+        if field in index and words[index[field]] == word:
+            raise SeriesError(
+                f"there are two columns {word!r}: rename or remove one of them",
+                path=path,
+                line=line,
+                found=words,
+            )
         if field in index:
             raise SeriesError(
                 f"columns {words[index[field]]!r} and {word!r} both mean {field.value}; choose one with "
@@ -174,9 +181,12 @@ def _require(index: Mapping[Field, int], words: tuple[str, ...], *, path: str, l
             continue
         wanted = " or ".join(field.value for field in needed)
         hint = next((h for f in needed for w in words if (h := _near(w, f))), "")
+        # A metric without counts is no history of a target; two commands take it all the same.
+        value = "value" in (word.lower() for word in words) and needed == (Field.REQUESTS,)
+        other = "; a single value is judged by flyball thresholds and flyball score" if value else ""
         raise SeriesError(
             f"no column for {wanted}: columns found are {found}{hint}; "
-            f"name one with --column {needed[0].value}=COLUMN",
+            f"name one with --column {needed[0].value}=COLUMN{other}",
             path=path,
             line=line,
             found=words,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from flyball.hints import did_you_mean
 from flyball_analytics.columns import Field
-from flyball_analytics.csvfile import read_table
+from flyball_analytics.csvfile import read_table, shown
 from flyball_analytics.moments import MomentError, parse_moment
 from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_controller.core.model import Observation
@@ -42,7 +42,8 @@ def target_of(path: Path) -> str:
     """
     if path.name.startswith(HISTORY_PREFIX):
         return unquote(path.name.removeprefix(HISTORY_PREFIX))
-    return _ERROR_SUFFIX.sub("", path.stem)
+    # A file's name may be bytes of another encoding; what is written about it is UTF-8.
+    return _ERROR_SUFFIX.sub("", shown(Path(path.stem)))
 
 
 def is_companion(path: Path) -> bool:

@@ -157,8 +157,11 @@ def world_lines(total: Comparison) -> list[str]:
 
 
 def _unknown(total: Comparison) -> list[str]:
-    """Return a line for each measure without a verdict, what is in the way; and the range over the worlds."""
-    unknown = [f"not known: {NAMES[m.measure]}, {m.why}" for m in total.measures if m.why]
+    """Return a line for each measure without a verdict that the sentence does not name; then the worlds."""
+    said = verdict_sentence(total)
+    unknown = [
+        f"not known: {NAMES[m.measure]}, {m.why}" for m in total.measures if m.why and m.why not in said
+    ]
     return [*unknown, *world_lines(total)]
 
 

@@ -52,12 +52,12 @@ def sentences(bill: Bill, *, saved: Saved | None, stakes: Stakes) -> list[str]:
         told.append(f"Retries cost about {dollars(bill.retries)} USD a month{more}.")
     if bill.break_even_outage_min is not None:
         told.append(
-            f"At {stakes.usd_per_outage_h:g} USD an hour of outage it pays for itself with "
+            f"At {stakes.usd_per_outage_h:,.10g} USD an hour of outage it pays for itself with "
             f"{bill.break_even_outage_min:.3g} min less of it a month."
         )
     if bill.break_even_requests is not None:
         told.append(
-            f"At {stakes.usd_per_lost_request:g} USD a lost request it pays for itself with "
+            f"At {stakes.usd_per_lost_request:,.10g} USD a lost request it pays for itself with "
             f"{bill.break_even_requests:,.0f} fewer of them a month."
         )
     if saved is not None:
@@ -70,7 +70,10 @@ def sentences(bill: Bill, *, saved: Saved | None, stakes: Stakes) -> list[str]:
         told.append(f"So it would save about {_span(span)} USD a month, {_against(span, bill.total)}.")
     elif bill.saved is not None:
         word = "more" if bill.saved >= bill.total else "less"
-        told.append(f"So it would save about {dollars(bill.saved)} USD a month, {word} than it costs.")
+        if bill.saved < 0.0:
+            told.append(f"So it would cost about {dollars(-bill.saved)} USD a month more, beside the bill.")
+        else:
+            told.append(f"So it would save about {dollars(bill.saved)} USD a month, {word} than it costs.")
     return told
 
 
@@ -105,7 +108,7 @@ def _lived(bill: Bill, kept: Span, stakes: Stakes) -> list[str]:
         told.append("No world keeps a request, so it cannot pay for itself by them.")
     if bill.avoided is not None:
         told.append(
-            f"At {stakes.usd_per_lost_request:g} USD each the outages avoided are worth "
+            f"At {stakes.usd_per_lost_request:,.10g} USD each the outages avoided are worth "
             f"{_span(bill.avoided)} USD a month, less what is refused in healthy time."
         )
     return told

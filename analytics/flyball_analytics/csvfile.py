@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -10,9 +11,26 @@ from typing import NamedTuple, TextIO
 from flyball_analytics.problems import SeriesError
 
 _SEPARATORS = (",", ";", "\t")
+# What is often given in the place of a text file, by its first bytes, and what to do with it.
+_MAGIC = (
+    (b"\x1f\x8b", "gzip: unpack it first (gunzip)"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet: unpack it, or export it as CSV"),
+    (b"PAR1", "Parquet: give the folder that flyball ingest wrote, or export it as CSV"),
+    (b"\xff\xfe", "UTF-16: save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16: save it as UTF-8"),
+)
 # Longest header that is looked at: a binary file without a line end must not fill the memory.
 HEADER_CHARS_MAX = 65_536
 LINE_CHARS_MAX = 1 << 20
+
+
+def shown(path: Path) -> str:
+    """Return a path as it may be written: in UTF-8, whatever encoding the bytes of its name are of.
+
+    >>> shown(Path("pay.csv"))
+    'pay.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 class Table(NamedTuple):
@@ -85,9 +103,17 @@ def _lines(file: TextIO) -> Iterator[str]:
 def _unreadable(path: Path, error: Exception) -> SeriesError:
     """Return the error for a file that cannot be read as text."""
     if isinstance(error, UnicodeDecodeError):
-        what = f"byte {error.start} is not UTF-8: a CSV text file is needed"
+        what = f"is {_kind(path)}" if _kind(path) else f"byte {error.start} is not UTF-8: save it as UTF-8"
+        what += "; a CSV text file is needed"
     elif isinstance(error, OSError):
         what = f"cannot be read: {error.strerror or error}"
     else:
         what = f"is not CSV: {error}"
     return SeriesError(what, path=str(path))
+
+
+def _kind(path: Path) -> str:
+    """Return what a file that is no text is, with the remedy; empty if that is not known."""
+    with path.open("rb") as file:
+        first = file.read(max(len(magic) for magic, _ in _MAGIC))
+    return next((words for magic, words in _MAGIC if first.startswith(magic)), "")

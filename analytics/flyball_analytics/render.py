@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import span_words, utc
 from flyball_analytics.score import Score, median, rate_per_week, rate_per_week_max
 from flyball_analytics.series import Series
@@ -25,6 +26,7 @@ SHOWN_MAX = 5
 WIDTH = 140
 ACTION_WIDTH_MAX = 60
 REASON_WIDTH_MIN = 30
+SUMMARY_WIDTH = 112  # of the columns of numbers in a summary with labels
 COLUMN_GAPS = 6  # two spaces between each pair of the four columns
 
 
@@ -45,17 +47,17 @@ def header(series: Series, *, policy_name: str, policy_hash: str) -> str:
     if starts:
         first, last = min(starts), max(starts)
         lines.append(
-            f"  read      {series.rows} rows, {utc(first)} to {utc(last)} "
+            f"  read      {counted(series.rows, 'row')}, {utc(first)} to {utc(last)} "
             f"({span_words(last - first + series.period_s)}), one every {span_words(series.period_s)}"
         )
     else:
-        lines.append(f"  read      {series.rows} rows, none of them usable")
+        lines.append(f"  read      {counted(series.rows, 'row')}, none of them usable")
     lines.append(f"  gaps      {_gaps(series)}")
     lines.append(f"  problems  {_problems(series)}")
     lines.extend(f"            {problem}" for problem in series.problems[:SHOWN_MAX])
     hidden = sum(series.problem_counts.values()) - min(len(series.problems), SHOWN_MAX)
     if hidden > 0:
-        lines.append(f"            and {hidden} more")
+        lines.append(f"            and {hidden:,} more")
     lines.extend(f"  assumed   {note}" for note in series.notes)
     if series.unused:
         lines.append(f"  unused    {', '.join(series.unused)}")
@@ -68,8 +70,9 @@ def _gaps(series: Series) -> str:
     windows = sum(gap.windows for gap in series.gaps)
     longest = max(series.gaps, key=lambda gap: gap.windows)
     return (
-        f"{len(series.gaps)}, {windows} windows in all; the longest after {utc(longest.after_s)} "
-        f"({longest.windows} windows); nothing was filled in"
+        f"{len(series.gaps):,}, {counted(windows, 'window')} in all; the longest after "
+        f"{utc(longest.after_s)} "
+        f"({counted(longest.windows, 'window')}); nothing was filled in"
     )
 
 
@@ -77,7 +80,7 @@ def _problems(series: Series) -> str:
     counts = series.problem_counts
     if not counts:
         return "none"
-    parts = (f"{counts[kind]} x {kind}" for kind in sorted(counts, key=lambda k: (-counts[k], k)))
+    parts = (f"{counts[kind]:,} x {kind}" for kind in sorted(counts, key=lambda k: (-counts[k], k)))
     return ", ".join(parts)
 
 
@@ -103,7 +106,9 @@ def decisions(changes: Sequence[Change], *, width: int = WIDTH) -> str:
 def closing(run: Run) -> str:
     """Return what it came to: windows per regime, changes, time restricted, and the fit to the labels."""
     tally = run.tally
-    regimes = ", ".join(f"{REGIME_WORDS[regime]} {count}" for regime, count in sorted(tally.regimes.items()))
+    regimes = ", ".join(
+        f"{REGIME_WORDS[regime]} {count:,}" for regime, count in sorted(tally.regimes.items())
+    )
     restored = len(tally.changes) - tally.tightened - tally.widened
     changes = (
         f"{len(tally.changes)}: {tally.tightened} tightened ({tally.opened} opened), "
@@ -122,7 +127,8 @@ def closing(run: Run) -> str:
 def score_lines(score: Score) -> list[str]:
     """Return the fit to the labels: each figure with the counts behind it."""
     false = (
-        f"{score.false_alarms} alarms, {score.false_actions} actions, {score.false_opens} opens in "
+        f"{counted(score.false_alarms, 'alarm')}, {counted(score.false_actions, 'action')}, "
+        f"{counted(score.false_opens, 'open')} in "
         f"{score.healthy_weeks:.2f} healthy weeks ({_rate(score)})"
     )
     healthy = (
@@ -137,13 +143,13 @@ def _recall(score: Score) -> str:
     if not score.incidents:
         return "no incident is labelled: recall cannot be judged"
     text = (
-        f"{len(score.incidents)} incidents: {score.recognised} recognised, {score.caught} answered, "
-        f"{score.opened} opened"
+        f"{counted(len(score.incidents), 'incident')}: {score.recognised} recognised, "
+        f"{score.caught} answered, {score.opened} opened"
     )
     rows = median(i.recognised_rows for i in score.incidents)
     delay_s = median(i.recognised_s for i in score.incidents)
     if rows is not None and delay_s is not None:
-        text += f"; recognised {rows:g} rows late (median), "
+        text += f"; recognised {counted(rows, 'row')} late (median), "
         text += f"{span_words(delay_s)} after the first bad window began"
     already = sum(i.restricted_before and i.acted_rows is None for i in score.incidents)
     return f"{text}; {already} more began while already restricted" if already else text
@@ -178,6 +184,10 @@ def summary(runs: Sequence[Run], total: Score | None, *, width: int = WIDTH) -> 
         heads += ["recog-\nnised", "ans-\nwered", "delay\nrows"]
         heads += ["false\nalarms", "false\nactions", "false\nopens", "healthy\nweeks", "falsely\nrestr."]
     table = _table(*heads, numbers_from=1)
+    # A name is copied from here into the next command: it is never broken, whatever the width.
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max(len(run.series.target) for run in runs)
+    width = max(width, table.columns[0].min_width + SUMMARY_WIDTH)
     for run in runs:
         tally = run.tally
         cells = [
@@ -190,8 +200,22 @@ def summary(runs: Sequence[Run], total: Score | None, *, width: int = WIDTH) -> 
             f"{tally.restricted_s / 60.0:.0f}",
         ]
         table.add_row(*cells, *(_score_cells(run.score) if labelled else []))
-    text = _print(table, width)
-    return text if total is None else "\n".join([text, f"all {len(runs)} targets", *score_lines(total)])
+    lines = [_print(table, width), *_first_problems(runs)]
+    if total is not None:
+        lines += [f"all {counted(len(runs), 'target')}", *score_lines(total)]
+    return "\n".join(lines)
+
+
+def _first_problems(runs: Sequence[Run]) -> list[str]:
+    """Return for each history with problems how many, with place and remedy of the first."""
+    wrong = [run.series for run in runs if run.series.problem_counts]
+    lines = []
+    for series in wrong[:SHOWN_MAX]:
+        count = sum(series.problem_counts.values())
+        lines.append(f"  problems  {series.target}: {count:,}, the first: {series.problems[0]}")
+    if len(wrong) > SHOWN_MAX:
+        lines.append(f"  problems  in {counted(len(wrong) - SHOWN_MAX, 'more history', 'more histories')}")
+    return lines
 
 
 def _score_cells(score: Score | None) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flyball.contract import CircuitState
+from flyball_analytics.counts import counted
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.fastreplay import Engine, run
 from flyball_analytics.moments import MomentError, parse_moment
@@ -179,7 +180,7 @@ def result_of_table(path: Path, *, target: str, threshold: float | None, period_
             raise SeriesError("is not later than the row above it; sort the file", path=str(path), line=line)
         rows.append(row)
     if len(rows) < 2:
-        raise SeriesError(f"{len(rows)} row(s): at least 2 are needed", path=str(path))
+        raise SeriesError(f"{counted(len(rows), 'row')}: at least 2 are needed", path=str(path))
     length = period_s or min(b[0] - a[0] for a, b in pairwise(rows))
     least = 1.0 if threshold is None else threshold
     judged = [Row(start_s, start_s + length, length, score, score >= least, True) for start_s, score in rows]

@@ -27,7 +27,8 @@ from flyball_analytics.companions import (
     is_companion,
     target_of,
 )
-from flyball_analytics.csvfile import Table, read_table
+from flyball_analytics.counts import counted
+from flyball_analytics.csvfile import Table, read_table, shown
 from flyball_analytics.problems import MissingPackageError, Problem, ProblemKind, ProblemLog, SeriesError
 from flyball_analytics.rows import Row, RowReader
 from flyball_controller.core.model import Observation, Quality
@@ -93,17 +94,17 @@ def read_csv(
     """
     path = Path(path)
     table = read_table(path)
-    found = resolve_columns(table.header, path=str(path), line=table.header_line, mapping=columns or {})
+    found = resolve_columns(table.header, path=shown(path), line=table.header_line, mapping=columns or {})
     name = target if target is not None else target_of(path)
     log = ProblemLog()
-    reader = RowReader(found, path=str(path), target=name, now_s=now_s, log=log)
+    reader = RowReader(found, path=shown(path), target=name, now_s=now_s, log=log)
     rows, count = _read_rows(table, found, reader, path=path, target=target)
     notes = _assumptions(found)
     if Field.ARRIVED not in found.position and _newest_first(rows):
         rows.reverse()
         notes.append("rows were newest first and were read from the end")
     period_s = period_s if period_s is not None else _infer_period(rows, path=path, log=log)
-    timed = _arrivals(rows, period_s=period_s, delay_s=delay_s, path=str(path), found=found, log=log)
+    timed = _arrivals(rows, period_s=period_s, delay_s=delay_s, path=shown(path), found=found, log=log)
     if companions:
         for field, beside in companions_of(path).items():
             if field not in found.position:
@@ -112,7 +113,7 @@ def read_csv(
     timed.sort(key=lambda o: o.arrived_s)  # stable: rows that arrive together keep the file's order
     return Series(
         target=name,
-        path=str(path),
+        path=shown(path),
         period_s=period_s,
         observations=tuple(timed),
         rows=count,
@@ -155,7 +156,7 @@ def read_series(
         )
     if columns or period_s is not None:
         raise SeriesError(
-            "a history has its own columns and periods: leave out --column and --period", path=str(path)
+            "a history has its own columns and periods: leave out --column and --period", path=shown(path)
         )
     try:
         from flyball_analytics.ingest.history import read_target
@@ -181,7 +182,7 @@ def series_files(folder: Path) -> list[Path]:
 def _needs_extra(error: ImportError, path: Path) -> SeriesError:
     return MissingPackageError(
         f"a history of Parquet files needs the Python package {error.name!r}: pip install 'flyball[sim]'",
-        path=str(path),
+        path=shown(path),
     )
 
 
@@ -207,7 +208,7 @@ def _read_rows(
         raise SeriesError(
             f"the rows belong to {len(seen)} targets ({', '.join(sorted(seen)[:8])}): "
             f"name one of them with --target",
-            path=str(path),
+            path=shown(path),
         )
     return rows, count
 
@@ -237,9 +238,9 @@ def _infer_period(rows: Sequence[Row], *, path: Path, log: ProblemLog) -> float:
     if len(starts) < 2:
         first = f"; first problem: {log.kept[0]}" if log.kept else ""
         raise SeriesError(
-            f"{len(starts)} usable row(s): at least 2 are needed to infer the period, or give it with "
-            f"--period{first}",
-            path=str(path),
+            f"{counted(len(starts), 'usable row')}: at least 2 are needed to infer the period, "
+            f"or give it with --period{first}",
+            path=shown(path),
         )
     distances = Counter(b - a for a, b in pairwise(starts))
     return min(distances, key=lambda d: (-distances[d], d))

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flyball_analytics.algorithms import FLYBALL
+from flyball_analytics.counts import counted
 from flyball_analytics.labels import Incident
 from flyball_analytics.whatif import Cause, Outcome, World
 from flyball_analytics.wording import percent
@@ -109,7 +110,7 @@ def kept_sentence(kept: Kept) -> str:
         share = f" ({ends_words(*ends)})"
     mine, theirs = count_words(kept.other_low, kept.other_high), count_words(kept.base_low, kept.base_high)
     return (
-        f"Lived through again, {_many(kept.incidents, 'incident')} of {_many(kept.services, 'service')}: "
+        f"Lived through again, {counted(kept.incidents, 'incident')} of {counted(kept.services, 'service')}: "
         f"{kept.other} loses {mine} of {kept.arrived:,.0f} requests{share}, {kept.base} {theirs}: "
         f"{fewer_words(kept)}."
     )
@@ -145,10 +146,6 @@ def fewer_words(kept: Kept) -> str:
         return "as many with both"
     word, ends = ("fewer", (low, high)) if high > 0 else ("more", (-high, -low))
     return f"{count_words(*ends)} {word} with {kept.other}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def kept_json(kept: Kept) -> dict[str, object]:

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from flyball_analytics.moments import span_words, utc
 from flyball_analytics.why import Counterfactual, Why
-from flyball_analytics.wording import REGIME_WORDS, action, percent, reasons, sentence
+from flyball_analytics.wording import (
+    CIRCUIT_WORDS,
+    REGIME_WORDS,
+    action,
+    confidence,
+    percent,
+    reasons,
+    sentence,
+)
 from flyball_controller.codec import encode_state, observation_to_json
 from flyball_controller.core.guardrails import hold_is_active
 from flyball_controller.core.model import Mode, Observation, Quality
@@ -60,7 +68,8 @@ def lines_of(told: Told) -> list[tuple[str, str]]:
 
 def _setpoint(why: Why) -> str:
     applied = why.decision.applied
-    return f"{applied.max_attempts} attempts, budget {applied.budget_ratio:g}, circuit {applied.circuit.name}"
+    circuit = CIRCUIT_WORDS[applied.circuit]
+    return f"{applied.max_attempts} attempts, budget {applied.budget_ratio:g}, circuit {circuit}"
 
 
 def seen_words(seen: Observation) -> str:
@@ -95,10 +104,7 @@ def _held(why: Why) -> list[str]:
         return []
     trips = why.held.trips
     return [
-        (
-            f"normal here is {percent(why.held.expected_ratio)} failures; history known to "
-            f"{percent(why.held.confidence)}"
-        ),
+        f"normal here is {percent(why.held.expected_ratio)} failures ({confidence(why.held.confidence)})",
         (
             f"retries act over {percent(trips.retry)}, circuits open over {percent(trips.open)}, "
             f"time-outs mean saturation over {percent(trips.timeout)}, "
@@ -111,12 +117,12 @@ def _before(why: Why) -> list[str]:
     """Return what the state before adds: memory of the law, operator and fleet."""
     state, at_s = why.before, why.decision.at_s
     law = state.law
-    told = [
-        (
-            f"{_since(law.changed_s, at_s, 'last changed')}, {law.clean_count} clean and {law.bad_count} bad "
-            f"windows in a row, loosening held x{law.hold_factor}"
+    row = f"{law.clean_count} clean and {law.bad_count} bad windows in a row"
+    told = [f"{_since(law.changed_s, at_s, 'last changed')}, {row}"]
+    if law.hold_factor > 1:
+        told.append(
+            f"trouble came back soon: loosening waits for {law.hold_factor} times as many clean windows"
         )
-    ]
     if hold_is_active(state.hold, at_s):
         told.append(f"held by {state.hold.by} until {utc(state.hold.until_s)}: {state.hold.why}")
     if not state.open_allowed:

@@ -16,6 +16,16 @@ from flyball_analytics.moments import span_words, utc
 from flyball_controller.core.model import Evidence, Reason, Regime, Setpoint
 
 
+def confidence(share: float) -> str:
+    """Return how far a baseline is known; while it is young, thresholds keep a margin.
+
+    >>> confidence(0.397), confidence(1.0)
+    ('confidence 39.7 %, grows with history', 'confidence 100 %')
+    """
+    words = percent(share)
+    return f"confidence {words}" if words == percent(1.0) else f"confidence {words}, grows with history"
+
+
 def percent(ratio: float) -> str:
     """Return a share in percent with three significant digits.
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from flyball_analytics.assess.advice import Pattern
 from flyball_analytics.assess.assessment import Assessment, Judged
+from flyball_analytics.assess.facts import timeout_wanted_s
 from flyball_analytics.integrations import Target
 from flyball_analytics.thresholds.recommend import Advice
 from flyball_controller.core.policy import Policy
 from flyball_controller.policy_file import parse_policy
+from flyball_controller.policy_ranges import RANGES
 from flyball_controller.policy_set import load_preset
 
 NORMAL_MULTIPLE = 3.0  # a retry threshold under 3 x the normal error rate would fire every day
@@ -87,6 +89,7 @@ def _target(name: str, items: list[Judged], assessment: Assessment) -> list[str]
         if history is not None:
             lines.append(f"    # fixed: {history.because}")
         lines += _floors(target, fixed, has_breaker=breaker is not None)
+    lines += _patience(target, fixed)
     if breaker is not None and target.recovery_s is not None:
         dwell = min(target.recovery_s, DWELL_MAX_S)
         if dwell > fixed.dwell_s:
@@ -94,6 +97,18 @@ def _target(name: str, items: list[Judged], assessment: Assessment) -> list[str]
     if len(lines) == 1:
         lines = [f"{key} {{}}"]
     return lines
+
+
+def _patience(target: Target, fixed: Policy) -> list[str]:
+    """Return the time of an attempt where the preset's would throw good answers away."""
+    wanted_s = timeout_wanted_s(target)
+    if wanted_s is None or 1_000.0 * wanted_s <= fixed.attempt_timeout_ms:
+        return []
+    wanted_ms = min(int(1_000.0 * wanted_s), int(RANGES["attempt_timeout_ms"][1]))
+    return [
+        "    # its answers take long: 3 x the typical latency, at least 1.2 x the 99th percentile",
+        f"    attempt_timeout_ms: {wanted_ms}",
+    ]
 
 
 def _floors(target: Target, fixed: Policy, *, has_breaker: bool) -> list[str]:

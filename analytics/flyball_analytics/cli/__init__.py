@@ -8,7 +8,7 @@ HELP = """Tune retries, budgets and circuits from fleet metrics.
 
 Results go to stdout, progress and errors to stderr. Commands that only read say
 so. Exit codes: 0 ok, 1 check failed, 2 usage or invalid file, 3 changes pending,
-4 inconclusive (not enough data), 5 backend error.
+4 inconclusive (not enough data), 5 backend error, 130 interrupted.
 
 \b
 example: flyball replay payments.csv

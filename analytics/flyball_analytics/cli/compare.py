@@ -20,7 +20,7 @@ from flyball_analytics.cli.closed_loop import (
 )
 from flyball_analytics.cli.engine import chosen, engine_option
 from flyball_analytics.cli.errors import ExitCode, InconclusiveError, InvalidError
-from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
+from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files, none_labelled
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.row_options import row_options
 from flyball_analytics.cli.types import moment
@@ -229,7 +229,7 @@ def _labelled(histories: Sequence[Loaded], labels: Path | None) -> list[tuple[Lo
     found = [(one, labels_of(known, one.path, one.metric.target, file=labels)) for one in histories]
     kept = [pair for pair in found if pair[1] is not None]
     if not kept:
-        raise InvalidError(f"{labels}: none of the {len(histories)} histories has labels there")
+        raise none_labelled(labels, len(histories))
     return [*kept]
 
 

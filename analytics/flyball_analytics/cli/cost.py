@@ -26,6 +26,7 @@ from flyball_analytics.report.watch import Watched, glance
 from flyball_analytics.series import read_series
 from flyball_analytics.whatif_saved import kept_of
 from flyball_controller.codec import canonical_json
+from flyball_controller.core.model import Quality
 from flyball_controller.policy_file import load_policy
 from flyball_controller.policy_set import PolicySet
 
@@ -184,6 +185,9 @@ def _counted(
     runs_by = chosen(engine, 2 * windows_in(paths))
     for path in with_progress(paths, total=len(paths), label="cost", check_every=1):
         series = read_series(path, now_s=SystemClock().now_s())
+        if not any(o.quality != Quality.INVALID and o.requests > 0 for o in series.observations):
+            click.echo(f"skipped {path}: no window with requests", err=True)
+            continue
         truth = None if labels is None else labels_of(known, path, series.target, file=labels)
         mine = two.policies.for_target(series.target)
         services.append(glance(series, mine, name=two.policy, labels=truth, engine=runs_by))
@@ -191,6 +195,8 @@ def _counted(
         others.append(figures_of(windows, truth, target=series.target, contender=two.baseline, acts=True))
         if closed is not None and (labels is None or truth is not None):
             lived.append(History(series, truth, mine))
+    if not services:
+        raise InconclusiveError("no history has a window with requests: nothing can be counted")
     kept = None
     if closed is not None:
         names = f"{FLYBALL}:{two.baseline}", f"{FLYBALL}:{two.policy}"

@@ -12,6 +12,7 @@ from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.operating import Place, place_options
 from flyball_analytics.cli.types import span
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import utc
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def dashboard(
         click.echo(text)
         return
     write_whole(out, f"{text}\n".encode())
-    click.echo(f"written {out}: {len(board.panels)} panels, {len(watched)} targets", err=True)
+    click.echo(
+        f"written {out}: {counted(len(board.panels), 'panel')}, {counted(len(watched), 'target')}", err=True
+    )
 
 
 def watched_of(

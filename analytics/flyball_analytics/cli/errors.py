@@ -1,7 +1,8 @@
 """Exit codes, and which failure ends with which.
 
 0 ok · 1 check failed · 2 usage or invalid file · 3 changes pending ·
-4 inconclusive · 5 backend error · 70 our own bug.
+4 inconclusive · 5 backend error · 70 our own bug · 130 interrupted ·
+141 output closed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 4
     BACKEND = 5
     BUG = 70  # EX_SOFTWARE of sysexits.h: never the user's fault
+    INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+    PIPE_CLOSED = 141  # 128 + SIGPIPE: `flyball ... | head` has not failed a check
 
 
 MEANINGS: dict[ExitCode, str] = {
@@ -35,6 +38,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.INCONCLUSIVE: "There is not enough data to answer; more history or traffic is needed.",
     ExitCode.BACKEND: "AWS or another backend failed; try again, or check credentials and limits.",
     ExitCode.BUG: "A defect in flyball. Run again with --debug and report what it prints.",
+    ExitCode.INTERRUPTED: "Ctrl-C, or no answer to a question. Files that were written are whole.",
+    ExitCode.PIPE_CLOSED: "Who read the output went away before its end, as head does.",
 }
 
 
@@ -77,6 +82,19 @@ class BackendError(FlyballError):
     usual = ErrorCode.BACKEND
 
 
+class InterruptedRunError(FlyballError):
+    """The user stopped the command."""
+
+    exit_code = ExitCode.INTERRUPTED
+    usual = ErrorCode.INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "interrupted: files that were written are whole; what keeps its progress in a folder "
+            "(ingest, replay --resume, sweep and tune --out) goes on with the same command"
+        )
+
+
 def failure_of(error: Exception) -> FlyballError:
     """Return the paragraph for an error: files are the user's, backends fail, the rest is our bug."""
     from flyball_controller.ports import PortError
@@ -85,15 +103,27 @@ def failure_of(error: Exception) -> FlyballError:
     if isinstance(error, PortError):
         again = "; the same call may work later" if error.retryable else ""
         return BackendError(f"{error.backend} failed: {error}{again}")
+    if _is_of_the_sdk(error):
+        return InvalidError(
+            f"AWS cannot be asked from here: {str(error).rstrip('.')}; "
+            "name a region (--region or AWS_REGION) and credentials (AWS_PROFILE)"
+        )
     if code is ErrorCode.DEFECT:
         return FlyballError(
             f"internal error, {type(error).__name__}: {error}; this is a defect in flyball: "
             "run again with `flyball --debug ...` and report what it prints",
         )
     if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        return InvalidError(f"{name}{error.strerror or error}", code=code)
+        # What has no name was open already: the output that was redirected, or a file being written.
+        name = error.filename or "the output, or a file of this command, cannot be written"
+        return InvalidError(f"{name}: {error.strerror or error}", code=code)
     return InvalidError(error.coded() if _is_map_error(error) else str(error), code=code)  # type: ignore[attr-defined]
+
+
+def _is_of_the_sdk(error: Exception) -> bool:
+    """Return whether no client could be made: what fails in a call is a PortError by then."""
+    exceptions = sys.modules.get("botocore.exceptions")
+    return exceptions is not None and isinstance(error, exceptions.BotoCoreError)
 
 
 def code_of(error: Exception) -> ErrorCode:

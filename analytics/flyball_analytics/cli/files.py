@@ -25,6 +25,10 @@ def writing_whole(path: Path | None) -> Iterator[IO[bytes] | None]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say which file was not written
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -8,15 +8,18 @@ group `flyball.commands`.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
 from flyball.hints import did_you_mean
-from flyball_analytics.cli.errors import FlyballError, InvalidError, failure_of
+from flyball_analytics.cli.errors import ExitCode, FlyballError, InterruptedRunError, InvalidError, failure_of
 from flyball_analytics.codes import ErrorCode
 
 PLUGIN_GROUP = "flyball.commands"
@@ -107,12 +110,23 @@ class FlyballGroup(click.Group):
             raise
         except click.UsageError as error:
             raise _coded(error) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (KeyboardInterrupt, click.Abort) as error:  # click.Abort: Ctrl-C or Ctrl-D at a question
+            raise InterruptedRunError from error
+        except (click.ClickException, click.exceptions.Exit):
             raise
+        except BrokenPipeError:
+            _write_no_more()
+            raise click.exceptions.Exit(ExitCode.PIPE_CLOSED) from None
         except Exception as error:
             if ctx.params.get("debug"):
                 click.echo(traceback.format_exc(), err=True)
             raise failure_of(error) from error
+
+
+def _write_no_more() -> None:
+    """Send what stdout still holds nowhere: its reader is gone, and Python would complain at the exit."""
+    with suppress(OSError):  # a stdout without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _coded(error: click.UsageError) -> click.UsageError:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
 from flyball_analytics.cli.errors import InvalidError
+from flyball_analytics.codes import ErrorCode
 from flyball_analytics.companions import target_of
+from flyball_analytics.counts import counted
 from flyball_analytics.labels import Labels, LabelsError, labels_for, read_labels
 from flyball_analytics.problems import SeriesError
 from flyball_analytics.series import series_files
 from flyball_analytics.thresholds.metric import Metric, orphans, read_metrics
+
+UNLABELLED = "flyball.unlabelled"  # how many, in the context of the command
+UNLABELLED_SHOWN_MAX = 5
+
+
+def none_labelled(file: Path, count: int) -> InvalidError:
+    """Return the error for labels that belong to none of the histories: they are those of other data."""
+    names = counted(count, "history", "histories")
+    return InvalidError(
+        f"{file}: no labels for the {names} given; name the labels of this data", code=ErrorCode.LABELS
+    )
 
 
 def metric_files(given: Sequence[Path], target: str | None = None) -> list[Path]:
@@ -92,5 +106,24 @@ def labels_of(known: Mapping[str, Labels], path: Path, target: str | None, *, fi
     try:
         return labels_for(known, file_name=path.name, target=target or target_of(path), path=str(file))
     except LabelsError as error:
-        click.echo(f"not labelled: {error}", err=True)
+        tell_unlabelled(str(error))
         return None
+
+
+def _tell_rest(context: click.Context) -> None:
+    """Say how many histories without labels were not named."""
+    rest = context.meta[UNLABELLED] - UNLABELLED_SHOWN_MAX
+    click.echo(f"not labelled: {counted(rest, 'more history', 'more histories')}", err=True)
+
+
+def tell_unlabelled(why: str) -> None:
+    """Name what has no labels; of a fleet that has none the first few, and how many more at the end."""
+    context = click.get_current_context(silent=True)
+    told = 0 if context is None else context.meta.get(UNLABELLED, 0)
+    if told < UNLABELLED_SHOWN_MAX:
+        click.echo(f"not labelled: {why}", err=True)
+    if context is None:
+        return
+    if told == UNLABELLED_SHOWN_MAX:
+        context.call_on_close(partial(_tell_rest, context))
+    context.meta[UNLABELLED] = told + 1

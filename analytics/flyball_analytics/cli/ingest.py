@@ -15,6 +15,7 @@ from flyball_analytics.cli.ingest_stream import stream_command
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, pair, span
 from flyball_analytics.clock import SystemClock
+from flyball_analytics.counts import counted
 from flyball_controller.codec import canonical_json
 
 
@@ -84,7 +85,9 @@ def csv_command(
     if dry_run:
         for path in paths:
             for series in csvsource.read_all(path, options):
-                click.echo(f"{path}: {series.target}, {series.rows} rows, period {series.period_s:g} s")
+                click.echo(
+                    f"{path}: {series.target}, {counted(series.rows, 'row')}, period {series.period_s:g} s"
+                )
         return
     request: dict[str, object] = {"columns": dict(options.columns), "target": options.target}
     command = f"flyball ingest csv {' '.join(shlex.quote(str(f)) for f in files)}"
@@ -137,7 +140,7 @@ def verify_command(context: click.Context, history: Path, form: str) -> None:
     else:
         for damage in damages:
             click.echo(f"{history / damage.path}: {damage.what}; {damage.remedy}")
-        click.echo(f"{history}: {files} files, {len(damages)} differ from the manifest")
+        click.echo(f"{history}: {counted(files, 'file')}, {len(damages)} not as the manifest says")
     if damages:
         context.exit(ExitCode.CHECK_FAILED)
 

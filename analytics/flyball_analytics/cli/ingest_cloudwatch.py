@@ -27,6 +27,7 @@ from flyball_analytics.cli.ingest_common import (
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment, span
 from flyball_analytics.clock import SystemClock
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 
@@ -210,9 +211,9 @@ def _found(found: Found, options: Options) -> Mapping[str, AwsMetricMap]:
     usd = found.calls * PRICES["metric_listing"].usd
     names = ", ".join(found.names[:NAMES_SHOWN])
     more = f" and {len(found.names) - NAMES_SHOWN} more" if len(found.names) > NAMES_SHOWN else ""
-    many = f"{len(found.names)} target{'' if len(found.names) == 1 else 's'}"
+    many = counted(len(found.names), "target")
     told(
-        f"found {many} by {found.calls} call{'' if found.calls == 1 else 's'} of ListMetrics (about "
+        f"found {many} by {counted(found.calls, 'call')} of ListMetrics (about "
         f"${usd:.5f}){': ' if names else ''}{names}{more}; a target without data in the last {LISTED_DAYS} "
         "days is not listed: name it"
     )
@@ -282,7 +283,8 @@ def _consent(usd: float, options: Options) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidError(f"about ${usd:.4f}: give --yes or --max-cost, as nobody can be asked here")
-    click.confirm("Read it?", abort=True, err=True)
+    if not click.confirm("Read it?", err=True):
+        raise TooDearError("not read, as you said; nothing was asked for")
 
 
 def _client(region: str | None) -> Any:

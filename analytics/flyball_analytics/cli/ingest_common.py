@@ -13,6 +13,7 @@ import click
 from flyball_analytics.cli.errors import ExitCode, FlyballError, InvalidError
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.codes import ErrorCode
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 from flyball_controller.core.model import Quality
@@ -130,7 +131,7 @@ def summary(
         click.echo(canonical_json(document).decode())
         return
     rows = writer.manifest.targets()
-    click.echo(f"{writer.folder}: {len(rows)} targets, {sum(rows.values())} windows")
+    click.echo(f"{writer.folder}: {counted(len(rows), 'target')}, {counted(sum(rows.values()), 'window')}")
     words = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     click.echo(f"found: {words or 'nothing to report'}")
     if partial:
@@ -142,7 +143,10 @@ def summary(
     for target in list(gaps)[:20]:
         if gaps[target]:
             longest = max(gaps[target], key=lambda gap: gap.windows)
-            click.echo(f"  {target}: {len(gaps[target])} gaps, the longest of {longest.windows} windows")
+            click.echo(
+                f"  {target}: {counted(len(gaps[target]), 'gap')}, "
+                f"the longest of {counted(longest.windows, 'window')}"
+            )
     click.echo(f"report: {writer.folder / writer.manifest.report}")
     folder = shlex.quote(str(writer.folder))
     if rows:
@@ -159,7 +163,7 @@ def add_gaps(writer: HistoryWriter, source: Source, findings: Findings) -> None:
         for gap in gaps_of(writer.read(target)):
             findings.add(
                 FindingKind.GAP,
-                f"{gap.windows} windows missing after this one",
+                f"{counted(gap.windows, 'window')} missing after this one",
                 target=target,
                 at_s=gap.after_s,
             )

@@ -12,6 +12,7 @@ import click
 from flyball_analytics.cli.errors import ExitCode, InconclusiveError
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.clock import SystemClock
+from flyball_analytics.counts import counted
 from flyball_analytics.journalfile import (
     Check,
     Entry,
@@ -105,9 +106,10 @@ def _journals(place: Place) -> Iterator[tuple[str, Iterator[Entry]]]:
 
 def _text(name: str, policies: PolicySet, check: Check) -> str:
     decisions = check.records - check.events
+    what = f"{counted(decisions, 'decision')} on {counted(check.targets, 'target')}"
     lines = [
-        f"{name}: {decisions} decisions on {check.targets} targets, policy {policies.name}",
-        f"  reproduced  {check.reproduced} byte for byte",
+        f"{name}: {what}, policy {policies.name}",
+        f"  reproduced  {check.reproduced:,} byte for byte",
     ]
     if check.mismatched:
         lines.append(f"  differ      {check.mismatched}")

@@ -14,6 +14,7 @@ from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.codes import ErrorCode
+from flyball_analytics.counts import counted
 
 if TYPE_CHECKING:
     from flyball_analytics.mapping.draft import Draft
@@ -134,7 +135,11 @@ def _scanned(folders: dict[str, Path]) -> tuple[dict[str, tuple[Seen, ...]], lis
         files += scan.files
     if folders:
         count = sum(len(found) for found in calls.values())
-        click.echo(f"source: {count} calls in {files} files of {len(folders)} functions", err=True)
+        click.echo(
+            f"source: {counted(count, 'call')} in {counted(files, 'file')} of "
+            f"{counted(len(folders), 'function')}",
+            err=True,
+        )
     return calls, skipped
 
 

@@ -24,6 +24,7 @@ from flyball_analytics.cli.closed_loop import (
 from flyball_analytics.cli.engine import chosen, engine_option, windows_in
 from flyball_analytics.cli.errors import InvalidError
 from flyball_analytics.cli.files import write_whole, writing_whole
+from flyball_analytics.cli.histories import none_labelled, tell_unlabelled
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.replay_end import finish, terminal_width
 from flyball_analytics.cli.resume import Segment
@@ -32,6 +33,7 @@ from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.columns import resolve_columns
 from flyball_analytics.companions import target_of
+from flyball_analytics.counts import counted
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.fastreplay import Engine, run
 from flyball_analytics.labels import Labels, LabelsError, labels_for, read_labels
@@ -201,15 +203,28 @@ def _replay(files: tuple[Path, ...], options: Options, file: IO[bytes] | None) -
         _engine(options, paths, journal=bool(sinks)),
         sinks,
     )
-    runs = [_run(path, request, number) for number, path in enumerate(_bar(paths, request.engine))]
+    done = dict(_runs(paths, named, request))
+    runs = list(done.values())
     finish(runs, request.policy_name, form=request.form, brief=request.brief, paths=files)
     if options.closed_loop is not None:
         histories = [
             History(run.series, request.labels.get(path), request.policies.for_target(run.series.target))
-            for path, run in zip(paths, runs, strict=True)
+            for path, run in done.items()
         ]
         names = (f"{FLYBALL}:{options.policy}", *options.closed_loop.beside)
         show_lived(live(histories, names, options.closed_loop)[0], form=options.form)
+
+
+def _runs(paths: Sequence[Path], named: set[Path], request: Request) -> Iterator[tuple[Path, render.Run]]:
+    """Yield every history replayed; a file of a folder that turns out to be none is skipped, with a line."""
+    for number, path in enumerate(_bar(paths, request.engine)):
+        try:
+            yield path, _run(path, request, number)
+        except SeriesError as error:
+            # A damaged part of a history is no stranger in a folder: it stops everything.
+            if path in named or len(paths) == 1 or path.is_dir():
+                raise
+            click.echo(f"skipped {error}", err=True)
 
 
 def _engine(options: Options, paths: Sequence[Path], *, journal: bool) -> Engine:
@@ -295,9 +310,9 @@ def _labels(paths: Sequence[Path], file: Path | None, target: str | None) -> dic
             )
         except LabelsError as error:
             failure = failure or error
-            click.echo(f"not scored: {error}", err=True)
+            tell_unlabelled(str(error))
     if not found and failure is not None:
-        raise failure
+        raise failure if len(paths) == 1 else none_labelled(file, len(paths))
     return found
 
 
@@ -315,7 +330,8 @@ def _run(path: Path, request: Request, number: int) -> render.Run:
     labels = request.labels.get(path)
     if labels is not None and labels.rows not in (0, series.rows):
         click.echo(
-            f"{path}: {series.rows} rows, but {labels.rows} were labelled: the labels may be of other data",
+            f"{path}: {counted(series.rows, 'row')}, but {labels.rows:,} were labelled: "
+            "the labels may be of other data",
             err=True,
         )
     if request.from_s is not None or request.to_s is not None:

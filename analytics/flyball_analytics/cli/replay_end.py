@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from flyball_analytics import render
-from flyball_analytics.cli.errors import InconclusiveError
+from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.score import join_scores
 from flyball_controller.codec import canonical_json
@@ -33,6 +33,8 @@ def finish(
     runs: Sequence[render.Run], policy_name: str, *, form: str, brief: bool, paths: Sequence[Path]
 ) -> None:
     """Write what all files come to, then what to try next; end with 4 if nothing could be judged."""
+    if not runs:
+        raise InvalidError("none of the files is a metric history (see the lines above)")
     scores = [run.score for run in runs if run.score is not None]
     total = join_scores(scores) if scores else None
     if form == "json" and brief:

@@ -15,7 +15,7 @@ from flyball_analytics.cli.compare import measure_values
 from flyball_analytics.cli.engine import chosen, engine_option, windows_in
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.files import write_whole
-from flyball_analytics.cli.histories import label_file, labels_of, metric_files
+from flyball_analytics.cli.histories import label_file, labels_of, metric_files, none_labelled
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.row_options import row_options
@@ -23,6 +23,7 @@ from flyball_analytics.cli.types import moment
 from flyball_analytics.clock import SystemClock
 from flyball_analytics.compare import Lost, Rules, compare
 from flyball_analytics.compare_figures import Figures, acted_windows, figures_of
+from flyball_analytics.counts import counted
 from flyball_analytics.fastreplay import Engine
 from flyball_analytics.labels import Labels
 from flyball_analytics.problems import SeriesError
@@ -191,13 +192,18 @@ def _sources(
 ) -> Iterator[tuple[Series, Labels | None]]:
     """Yield the histories with their labels; what cannot be used is named on stderr."""
     known = label_file(truth)
+    read = labelled = 0
     for path in paths:
         series = _read(path, asked, must=path in given or len(paths) == 1)
         if series is None:
             continue
         labels = None if truth is None else labels_of(known, path, series.target, file=truth)
+        read += 1
         if truth is None or labels is not None:  # a comparison needs the same truth everywhere
+            labelled += 1
             yield series, labels
+    if read and not labelled and truth is not None:
+        raise none_labelled(truth, read)
 
 
 def _watched(
@@ -223,7 +229,7 @@ def _watched(
             column.append(one.figures if each is drawn else _figures(series, each, labels, how.engine))
     if not services:
         raise InconclusiveError(
-            "no history has a usable window (see the lines above): nothing can be reported"
+            "no history has a window with requests (see the lines above): nothing can be reported"
         )
     again = close.kept()
     for place, series, labels in with_progress(again, total=len(again), label="close up", check_every=1):
@@ -325,5 +331,5 @@ def _tell(made: Report, out: Path, size: int, form: str) -> None:
     for sentence in made.sentences:
         click.echo(sentence)
     count = len(made.services)
-    many = f"{count} service{'' if count == 1 else 's'}"
+    many = counted(count, "service")
     click.echo(f"\n{out}: {size / 1e6:.2f} MB, {many}; open it in a browser")

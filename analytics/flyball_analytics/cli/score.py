@@ -9,8 +9,8 @@ from typing import NamedTuple
 import click
 
 from flyball_analytics.cli.engine import chosen, engine_option, windows_in
-from flyball_analytics.cli.errors import InconclusiveError, InvalidError
-from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
+from flyball_analytics.cli.errors import InconclusiveError
+from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files, none_labelled
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.row_options import row_options
 from flyball_analytics.clock import SystemClock
@@ -129,7 +129,7 @@ def score(
             continue
         by_rule.setdefault(result.rule, []).append((result, judge(result, truth)))
     if not by_rule:
-        raise InvalidError(f"{labels}: none of the {unlabelled} series has labels there")
+        raise none_labelled(labels, unlabelled)
     _show(by_rule, form)
 
 

@@ -12,6 +12,7 @@ from flyball.hints import did_you_mean
 from flyball_analytics.cli.ingest_common import needs_sim
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.types import moment, span
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import utc
 from flyball_controller.codec import canonical_json
 
@@ -116,7 +117,8 @@ def _run(options: Options) -> None:
         click.echo(canonical_json(document).decode())
         return
     click.echo(
-        f"{out}: {len(made.profiles)} targets, {len(made.history)} windows, {len(made.incidents)} incidents "
+        f"{out}: {counted(len(made.profiles), 'target')}, {counted(len(made.history), 'window')}, "
+        f"{counted(len(made.incidents), 'incident')} "
         f"in {labels}"
     )
     folder = shlex.quote(str(out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import click
 
 from flyball_analytics.cli.errors import InconclusiveError, InvalidError
 from flyball_analytics.cli.files import write_whole
-from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files
+from flyball_analytics.cli.histories import label_file, labels_of, load_metrics, metric_files, none_labelled
 from flyball_analytics.cli.program import program_name
 from flyball_analytics.cli.progress import with_progress
 from flyball_analytics.cli.row_options import row_options
@@ -101,19 +101,42 @@ def thresholds(
         delay_s=delay_s or 0.0,
         now_s=now_s if now_s is not None else SystemClock().now_s(),
     )
-    truth = {path: labels_of(known, path, target, file=labels) for path in loaded} if labels else {}
+    truth = _truth(loaded, known, target, labels)
     wanted = [
         (path, metric.between(from_s or 0.0, to_s if to_s is not None else float("inf")))
         for path, metrics in loaded.items()
         for metric in metrics
         if not names or metric.name in names
     ]
+    _check_level(fixed, [metric for _, metric in wanted])
     if not wanted:
         raise InvalidError(f"none of the files has the metric {' or '.join(names)}; leave out --metric")
     analyses = list(_analyses(wanted, truth, request))
     if plot is not None:
         _draw(plot, analyses)
     _finish(analyses, history, request)
+
+
+def _truth(
+    paths: Collection[Path], known: Mapping[str, Labels], target: str | None, file: Path | None
+) -> dict[Path, Labels | None]:
+    """Return the labels of every history; none of them having any means that the file is of other data."""
+    if file is None:
+        return {}
+    truth = {path: labels_of(known, path, target, file=file) for path in paths}
+    if all(one is None for one in truth.values()):
+        raise none_labelled(file, len(truth))
+    return truth
+
+
+def _check_level(fixed: float | None, metrics: Sequence[Metric]) -> None:
+    """Refuse a fixed level that no error ratio can have: 5 is easily written for 5 %."""
+    if fixed is not None and not 0.0 <= fixed <= 1.0 and any(metric.name == ERRORS for metric in metrics):
+        raise click.BadParameter(
+            f"{fixed:g}: of an error ratio it is a share from 0 to 1, 0.05 for 5 %; "
+            "--metric chooses another metric",
+            param_hint="--fixed",
+        )
 
 
 def _check_plot(plot: Path) -> None:
@@ -174,7 +197,8 @@ def _finish(analyses: list[Analysis], history: tuple[Path, ...], request: Reques
     """Count the answers and say what to try next; end with 4 if nothing could be said."""
     if not any(anything_said(analysis) for analysis in analyses):
         missing = next(a.recommendation.because for a in analyses)
-        raise InconclusiveError(f"not enough data for any of {len(analyses)} metrics; the first: {missing}")
+        which = "the metric:" if len(analyses) == 1 else f"any of {len(analyses)} metrics; the first:"
+        raise InconclusiveError(f"not enough data for {which} {missing}")
     if request.form != "text":
         return
     counts: dict[str, int] = {}

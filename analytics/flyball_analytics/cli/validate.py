@@ -10,6 +10,7 @@ import click
 from flyball.contract import DOCUMENT_BYTES_MAX
 from flyball_analytics.cli.files import write_whole
 from flyball_analytics.cli.room import check_room
+from flyball_analytics.counts import counted
 from flyball_controller.codec import canonical_json
 from flyball_controller.core.policy import Policy
 from flyball_controller.document_room import room_of_policies
@@ -65,7 +66,8 @@ def validate(policy: str, form: str, compiled: Path | None, no_document: bool) -
         click.echo(canonical_json(document).decode())
         return
     click.echo(
-        f"{policy}: valid, {len(policies.targets)} targets with settings of their own ({policies.hash})"
+        f"{policy}: valid, {counted(len(policies.targets), 'target')} with settings of their own "
+        f"({policies.hash})"
     )
     _show("defaults", policies.default, Policy())
     for name, special in sorted(policies.targets.items()):
@@ -96,7 +98,7 @@ def _map(path: str, form: str, compiled: Path | None) -> None:
     if form == "json":
         click.echo(canonical_json({"schema": 1, "kind": "integrations", **counts}).decode())
         return
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    told = ", ".join(counted(count, name.removesuffix("s")) for name, count in counts.items())
     click.echo(f"{path}: valid map, {told}; next: flyball assess {path}")
 
 
@@ -111,4 +113,9 @@ def _show(name: str, policy: Policy, base: Policy) -> None:
 
 
 def _word(value: object) -> str:
-    return value.name.lower() if isinstance(value, IntEnum) else f"{value}"
+    """Return a value as a policy file has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, IntEnum):
+        return value.name.lower()
+    return f"{value:g}" if isinstance(value, float) else f"{value}"

@@ -89,7 +89,9 @@ class Manifest:
             "sources": [_source_json(source) for source in self.sources],
             "report": {"file": self.report, "sha256": self.report_sha256},
         }
-        return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(
+            "utf-8", "replace"
+        )
 
     def targets(self) -> dict[str, int]:
         """Return the number of rows per target."""

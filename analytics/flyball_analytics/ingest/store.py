@@ -98,7 +98,10 @@ class HistoryWriter:
         before = {part.path for part in self.manifest.parts} | {self.manifest.report} | self._pending
         self.manifest.parts = [self._parts[key] for key in sorted(self._parts)]
         report = b"".join(
-            json.dumps({**finding.to_json(), "source": self._number(k)}, ensure_ascii=False).encode() + b"\n"
+            json.dumps({**finding.to_json(), "source": self._number(k)}, ensure_ascii=False).encode(
+                "utf-8", "replace"
+            )
+            + b"\n"
             for k, finding in self._listed
         )
         self.manifest.report_sha256 = hashlib.sha256(report).hexdigest()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flyball_analytics.cli.files import write_whole
+from flyball_analytics.counts import counted
 from flyball_analytics.ingest import cells_kernel
 from flyball_analytics.ingest.blobs import Blob, Reading
 from flyball_analytics.ingest.cells import Cells, Minutes, expected_bits, rows_of
@@ -187,16 +188,16 @@ class StreamIngest:
 
     def _report(self, found: Minutes) -> None:
         kinds = (
-            (cells_kernel.LATE, FindingKind.LATE, "point(s) after a younger minute"),
-            (cells_kernel.REPEATED, FindingKind.DUPLICATE, "point(s) repeated"),
-            (cells_kernel.REVISED, FindingKind.REVISED, "point(s) with another value; the larger stands"),
+            (cells_kernel.LATE, FindingKind.LATE, "after a younger minute"),
+            (cells_kernel.REPEATED, FindingKind.DUPLICATE, "repeated"),
+            (cells_kernel.REVISED, FindingKind.REVISED, "with another value; the larger stands"),
         )
         for column, kind, words in kinds:
             counts = found.counters[:, column]
             for row in counts.nonzero()[0].tolist():
                 at_s = float(found.minutes[row]) * cells_kernel.MINUTE_S
                 count = int(counts[row])
-                self._findings.add(kind, f"{count} {words}", target=found.target, at_s=at_s)
+                self._findings.add(kind, f"{counted(count, 'point')} {words}", target=found.target, at_s=at_s)
                 self._findings.count(kind, count - 1)
 
 

@@ -35,6 +35,7 @@ from flyball_controller.core.model import Setpoint
 VALUES, RIBBON, STRIP, GAP = 168.0, 14.0, 30.0, 24.0  # heights in CSS pixels; GAP has a strip's title
 TOP = 20.0  # room for the marks of changes
 MARKS_MAX = 80
+TICK_GAP, TICK_DROP = 13.0, 4.0  # between two lines of words; from a line's middle to its foot
 LEAST = 1.5  # of 1000: a stretch of one minute in four weeks must still be seen
 RATIO_TICKS = (0.001, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
 _HEIGHTS = {CircuitState.OPEN: 1.0, CircuitState.FORCED_OPEN: 1.0, CircuitState.HALF_OPEN: 0.5}
@@ -103,7 +104,7 @@ def figure(one: Watched, bins: Bins, *, ident: str) -> str:
         *_time_axis(axis, TOP, bottom),
     ]
     return (
-        f'<svg class="fig" width="100%" height="{number(bottom + 20.0)}" role="img" '
+        f'<svg class="fig scaled" width="100%" height="{number(bottom + 20.0)}" role="img" '
         f'aria-labelledby="{ident}-t {ident}-d"><title id="{ident}-t">{escape(one.target)}</title>'
         f'<desc id="{ident}-d">{escape(describe(one, bins))}</desc>{"".join(parts)}</svg>'
     )
@@ -194,14 +195,14 @@ def _stretches(one: Watched, axis: Axis) -> Iterator[str]:
 
 
 def _scale(top: float) -> Iterator[str]:
-    """Yield the words of the ratio scale; where ticks would touch, the lower one goes."""
+    """Yield the words of the ratio scale, left of the picture; where they would touch, the lower one goes."""
     taken = -math.inf
     for tick in sorted((t for t in RATIO_TICKS if t <= top), reverse=True):
-        y = _y(tick, top) + (12.0 if tick == top else -3.0)
-        if y - taken >= 14.0 and VALUES - y >= 14.0:
-            yield text("tick", 0.0, TOP + y, percent(tick))
+        y = _y(tick, top)
+        if y - taken >= TICK_GAP and VALUES - y >= TICK_GAP:
+            yield text("tick y", 0.0, TOP + y + TICK_DROP, percent(tick), "end")
             taken = y
-    yield text("tick", 0.0, TOP + VALUES - 3.0, "0")
+    yield text("tick y", 0.0, TOP + VALUES + TICK_DROP, "0", "end")
 
 
 def _marks(one: Watched, axis: Axis) -> Iterator[str]:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from flyball_analytics.compare import Comparison, Verdict
 from flyball_analytics.compare_text import verdict_sentence
+from flyball_analytics.counts import counted
+from flyball_analytics.csvfile import shown
 from flyball_analytics.moments import span_words
 from flyball_analytics.report.estimates import Estimate, estimates
 from flyball_analytics.report.pareto import Sweep
@@ -38,7 +40,7 @@ class Input(NamedTuple):
 def input_of(file: Path) -> Input:
     """Return a file as the page names what it was made from."""
     data = file.read_bytes()
-    return Input(str(file), len(data), hashlib.sha256(data).hexdigest())
+    return Input(shown(file), len(data), hashlib.sha256(data).hexdigest())
 
 
 class Manifest(NamedTuple):
@@ -144,7 +146,7 @@ def facts(services: Sequence[Watched]) -> str:
     changes = sum(len(one.changes) for one in services)
     touched = sum(bool(one.changes) for one in services)
     policy = services[0].policy
-    where = f" on {touched} of {_many(len(services), 'service')}" if changes else ""
+    where = f" on {touched} of {counted(len(services), 'service')}" if changes else ""
     acted = f"Over the whole history {policy} would {_have_changed(changes)}{where}"
     scores = [one.score for one in services if one.score is not None]
     if not scores:
@@ -154,12 +156,12 @@ def facts(services: Sequence[Watched]) -> str:
     if score.incidents:
         late = median(i.recognised_s for i in score.incidents)
         when = "" if late is None else f", in the median {span_words(late)} after the first bad window began"
-        many = _many(len(score.incidents), "labelled incident")
+        many = counted(len(score.incidents), "labelled incident")
         caught = f"{policy} recognised {score.recognised} of {many}{when}"
     refused_min = sum(one.figures.total.refused_s for one in services) / 60.0
     bound = rate_per_week_max(score.false_opens, score.healthy_weeks)
     sure = "" if bound is None else f" (at most {bound:.2g} a week, 95 %)"
-    opened = "no circuit" if not score.false_opens else _many(score.false_opens, "circuit")
+    opened = "no circuit" if not score.false_opens else counted(score.false_opens, "circuit")
     healthy = (
         f"In {score.healthy_weeks:.3g} healthy service-weeks it opened {opened}{sure}, "
         f"refused {_healthy_minutes(refused_min)} and {_alarms(score.false_alarms)}"
@@ -188,7 +190,3 @@ def _times(count: int) -> str:
     ('once', '12 times')
     """
     return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import span_words
 from flyball_analytics.report import charts
 from flyball_analytics.report.estimates import Estimate
@@ -129,7 +130,7 @@ def _cards(report: Report) -> list[dict[str, str]]:
         cards.append(_card("False alarms", f"{score.false_alarms:,}", "trouble named in healthy time"))
     changes = sum(len(one.changes) for one in services)
     touched = sum(bool(one.changes) for one in services)
-    cards.append(_card("Changes", f"{changes:,}", f"on {touched} service{'' if touched == 1 else 's'}"))
+    cards.append(_card("Changes", f"{changes:,}", f"on {counted(touched, 'service')}"))
     saved = next((e for e in report.estimates if e.name == "retries_saved_ratio"), None)
     if saved is not None and saved.value is not None:
         cards.append(_card("Retries not made", percent(saved.value), "of the recorded ones, open loop"))
@@ -225,7 +226,9 @@ def _row(one: Watched, full: Mapping[str, str]) -> dict[str, str]:
         "changes": f"{len(one.changes):,}",
         "gated": span_words(one.gated_s) if one.gated_s else "–",
         "false_open": "–" if score is None else _minutes(one.figures.total.refused_s),
-        "incidents": "–" if score is None else f"{score.recognised}/{len(score.incidents)}",
+        "incidents": f"{score.recognised}/{len(score.incidents)}"
+        if score is not None and score.incidents
+        else "–",
     }
 
 
@@ -242,7 +245,7 @@ def _drawn(one: Watched, ident: str) -> dict[str, object]:
     ]
     missed = len(one.score.incidents) - one.score.recognised if one.score is not None else 0
     parts = [
-        f"{len(one.changes)} changes",
+        counted(len(one.changes), "change"),
         f"not closed {span_words(one.gated_s)}" if one.gated_s else "circuit always closed",
         f"{missed} missed" if missed else "",
     ]

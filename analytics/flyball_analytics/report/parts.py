@@ -68,7 +68,7 @@ def rendered(name: str, context: Mapping[str, object], *, folder: Path = FOLDER)
             }
         )
     )
-    return (page.rstrip("\n") + "\n").encode()
+    return (page.rstrip("\n") + "\n").encode("utf-8", "replace")  # arguments may hold other bytes
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from flyball_analytics.compare import Comparison
 from flyball_analytics.compare_text import HEADS, measure_row, service_heads, service_row, world_lines
 from flyball_analytics.moments import span_words, utc
 from flyball_analytics.report import pareto
@@ -14,8 +15,8 @@ from flyball_analytics.whatif import utilisation
 from flyball_analytics.whatif_saved import LIMITS, count_words, ends_words, kept_sentence
 from flyball_analytics.wording import percent
 
-SERVICES_MAX = 200  # rows of the comparison by service
-QUALITY_MAX = 200
+SERVICES_MAX = 40  # rows of the comparison by service: more are not read, and hide what follows
+QUALITY_MAX = 40  # histories; those with problems come first
 NO_BREAK = "\u00a0"
 LOST_MAX = 200
 LOST_HEADS = (
@@ -28,8 +29,11 @@ def comparison_section(done: Done) -> dict[str, object]:
     """Return the tables of one candidate against the baseline."""
     total, services = done
     one = len(services) == 1
-    shown = services[:SERVICES_MAX]
-    hidden = "" if len(shown) == len(services) else f"; the first {len(shown)} of {len(services)}"
+    marks = "+ better, ! worse, = same, ? not known"
+    shown, hidden = services, ""
+    if len(services) > SERVICES_MAX:
+        shown = sorted(services, key=_differing)[:SERVICES_MAX]
+        hidden = f"; {len(shown)} of {len(services)}, those that differ in most measures first"
     return {
         "caption": f"{total.other} (candidate) against {total.base} (baseline): {total.verdict.value}",
         "heads": HEADS,
@@ -38,18 +42,24 @@ def comparison_section(done: Done) -> dict[str, object]:
         "numeric": (1, 2, 3, 4, 5),
         "services": [] if one else [[kept_together(cell) for cell in service_row(s)] for s in shown],
         "service_heads": service_heads(total),
-        "services_caption": f"By service, baseline > candidate: + better, ! worse, = same, ? open{hidden}",
+        "services_caption": f"By service, baseline > candidate: {marks}{hidden}",
     }
 
 
-def kept_together(words: str) -> str:
-    """Return words in which neither a percent sign nor a verdict's mark begins a line.
+def _differing(one: Comparison) -> tuple[int, str]:
+    """Return by what services are ordered: in how many measures they differ by more than the margin."""
+    count = sum(m.difference is not None and abs(m.difference) > m.margin for m in one.measures)
+    return -count, one.target
 
-    >>> kept_together("5 % > 2 % ?").count(chr(160))
-    3
+
+def kept_together(words: str) -> str:
+    """Return words in which no percent sign begins a line; two values with a verdict's mark stay on one.
+
+    >>> kept_together("5 % > 2 % ?").count(chr(160)), kept_together("not known: 5 %").count(chr(160))
+    (5, 1)
     """
-    bound = words.replace(" %", f"{NO_BREAK}%")
-    return f"{bound[:-2]}{NO_BREAK}{bound[-1]}" if bound[-2:-1] == " " and bound[-1] in "+!=?" else bound
+    marked = words[-2:-1] == " " and words[-1] in "+!=?"
+    return words.replace(" ", NO_BREAK) if marked else words.replace(" %", f"{NO_BREAK}%")
 
 
 def moment(at_s: float) -> str:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from flyball.hints import did_you_mean
 from flyball_analytics.columns import resolve_columns
 from flyball_analytics.companions import companions_of, is_companion, target_of
+from flyball_analytics.counts import counted
 from flyball_analytics.csvfile import read_table
 from flyball_analytics.moments import MomentError, parse_moment
 from flyball_analytics.problems import Problem, ProblemKind, ProblemLog, SeriesError
@@ -191,7 +192,7 @@ def read_values(
         newest_s = row[0]
         rows.append(row)
     if len(rows) < 2:
-        raise SeriesError(f"{len(rows)} usable row(s): at least 2 are needed", path=str(path))
+        raise SeriesError(f"{counted(len(rows), 'usable row')}: at least 2 are needed", path=str(path))
     span_s = period_s if period_s is not None else _commonest([row[0] for row in rows])
     points = tuple(Point(start_s, start_s + span_s + delay_s, value) for start_s, value in rows)
     name = target if target is not None else target_of(path)

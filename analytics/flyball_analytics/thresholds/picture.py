@@ -94,12 +94,13 @@ def _panels(figure: Figure, analyses: Sequence[Analysis], heights: Sequence[floa
             values.tick_params(labelbottom=False, bottom=False)
             if place == 0:
                 values.set_title(_title(analysis), loc="left", fontsize=10.5, fontweight="bold", pad=22.0)
-                values.legend(
+                key = values.legend(
                     loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=6, frameon=False, borderaxespad=0.1
                 )
+                key.set_in_layout(False)  # it may be wider than the picture below, which must not give way
             else:
                 values.set_title(
-                    f"the newest {span_words(view.to_s - view.from_s)}", loc="left", fontsize=9.0
+                    f"the newest {span_words(view.to_s - view.from_s)}", loc="right", fontsize=9.0
                 )
                 values.set_ylabel("")
                 values.tick_params(labelleft=False)
@@ -225,6 +226,9 @@ def _rules(axes: Axes, analysis: Analysis, view: _View) -> None:
             va="center",
             color=INK,
         )
+    axes.annotate(
+        "firings", (1.0, 1.0), xycoords="axes fraction", ha="center", va="bottom", fontsize=7.5, color=INK
+    )
     axes.set_yticks(range(len(results)), [_lane_name(result) for result in results])
     axes.set_ylim(len(results) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -253,6 +257,7 @@ def _time_axis(axes: Axes, *, ticks: int) -> None:
     locator = locators(minticks=3, maxticks=ticks, tz=UTC)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatters(locator, tz=UTC))
+    axes.set_xlabel("UTC", loc="left", fontsize=8.0)
 
 
 def _day(moment_s: float) -> float:

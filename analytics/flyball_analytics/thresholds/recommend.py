@@ -12,6 +12,7 @@ import math
 from enum import StrEnum
 from typing import NamedTuple
 
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import span_words
 from flyball_analytics.score_interval import rate_per_week_min
 from flyball_analytics.thresholds.metric import Metric
@@ -53,7 +54,7 @@ def missing_data(metric: Metric, policy: Policy, healthy_s: float) -> tuple[str,
     found = []
     values = [point.value for point in metric.points if not math.isnan(point.value)]
     if len(values) < ROWS_MIN:
-        found.append(f"{len(values)} windows have a value: {ROWS_MIN} are the least")
+        found.append(f"{counted(len(values), 'window')} with a value: {ROWS_MIN} are the least")
     if healthy_s < WEEK_S:
         found.append(
             f"{span_words(healthy_s)} of healthy history: 7 d are the least, "
@@ -107,20 +108,28 @@ def recommend(
     if less > HALF * false:
         because = f"{measured}, but adaptive fires {less} times: less than half is gained"
         return Recommendation(Advice.STAY, because, (), None)
-    missed = _missed(fixed, adaptive, curve, labelled=labelled)
+    missed = _missed(fixed, adaptive, curve)
     if missed:
         return Recommendation(Advice.STAY, f"{measured}, adaptive {less}, but {missed}", (), choice)
-    because = f"{measured}, adaptive {less}, and misses nothing that fixed sees"
+    asked = bool(fixed.score.incidents) or curve is not None
+    seen = "and misses nothing that fixed sees" if asked else "and what it would miss was not asked"
+    because = f"{measured}, adaptive {less}, {seen}"
     if fixed.recurring:
         because += f"; {fixed.recurring} of its firings come at the same time again and again"
     unsure = () if labelled else ("labels of true incidents (--labels): unlabelled firings count as false",)
     return Recommendation(Advice.MOVE, because, unsure, choice)
 
 
-def _missed(fixed: RuleResult, adaptive: RuleResult, curve: TradeOff | None, *, labelled: bool) -> str:
-    """Return what adaptive would miss of what fixed sees, in words; empty if nothing."""
-    if labelled and adaptive.score.recognised < fixed.score.recognised:
-        return f"it sees {adaptive.score.recognised} incidents where fixed sees {fixed.score.recognised}"
-    if not labelled and curve is not None and curve.best.caught < curve.fixed.caught:
+def _missed(fixed: RuleResult, adaptive: RuleResult, curve: TradeOff | None) -> str:
+    """Return what adaptive would miss of what fixed sees, in words; empty if nothing.
+
+    A metric without incidents of its own is asked about the faults set in, labels or not: a
+    threshold that is quiet because it is deaf has missed nothing where there was nothing to see.
+    """
+    if fixed.score.incidents:
+        if adaptive.score.recognised < fixed.score.recognised:
+            return f"it sees {adaptive.score.recognised} incidents where fixed sees {fixed.score.recognised}"
+        return ""
+    if curve is not None and curve.best.caught < curve.fixed.caught:
         return f"it sees {curve.best.caught} of the faults set in where fixed sees {curve.fixed.caught}"
     return ""

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flyball_analytics.counts import counted
 from flyball_analytics.moments import span_words, utc
 from flyball_analytics.score import median, rate_per_week
 from flyball_analytics.thresholds.analysis import Analysis
@@ -15,7 +16,7 @@ from flyball_analytics.thresholds.recommend import Advice
 from flyball_analytics.thresholds.rules import RuleResult
 from flyball_analytics.thresholds.season import Bands, Season
 from flyball_analytics.thresholds.tradeoff import Cell, TradeOff, smoothing_factor
-from flyball_analytics.wording import percent
+from flyball_analytics.wording import confidence, percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +51,8 @@ def analysis_text(analysis: Analysis, *, width: int = WIDTH) -> str:
     if advice.advice is not Advice.UNKNOWN:
         lines += [_line("needs", text, width) for text in advice.missing]
     if advice.choice is not None:
-        lines.append(_line("choose", _choice(advice.choice, analysis.curve, metric), width))
+        label = "choose" if advice.advice is Advice.MOVE else "if moved"
+        lines.append(_line(label, _choice(advice.choice, analysis.curve, metric), width))
     if analysis.curve is not None:
         lines += ["", curve_text(analysis.curve, metric, width=width)]
     return "\n".join(lines)
@@ -65,14 +67,15 @@ def _line(label: str, text: str, width: int) -> str:
 
 
 def _history(metric: Metric) -> str:
-    text = f"{len(metric.points)} windows of {span_words(metric.period_s)} over {span_words(metric.span_s)}"
+    text = f"{counted(len(metric.points), 'window')} of {span_words(metric.period_s)}"
+    text += f" over {span_words(metric.span_s)}"
     if metric.series is not None:
         requests = sum(o.requests for o in metric.series.observations)
         failures = sum(o.failures for o in metric.series.observations)
         ratio = percent(failures / requests) if requests else "no"
         text += f", {requests:,} requests, {failures:,} failed ({ratio})"
     if metric.problems:
-        text += f"; {len(metric.problems)} rows have problems, the first: {metric.problems[0]}"
+        text += f"; {counted(len(metric.problems), 'problem')}, the first: {metric.problems[0]}"
     return text
 
 
@@ -89,7 +92,7 @@ def _baseline(metric: Metric, bands: Bands | None) -> list[str]:
     if bands.opens is not None:
         now += f", opens where surely over {amount(metric, bands.opens)}"
     if bands.confidence is not None:
-        now += f" (confidence {bands.confidence:.2g})"
+        now += f" ({confidence(bands.confidence)})"
     lines = [now]
     if bands.level_low is not None and bands.level_high is not None and bands.level_high > bands.level_low:
         low, high = amount(metric, bands.level_low), amount(metric, bands.level_high)
@@ -149,7 +152,7 @@ def _seen(result: RuleResult) -> str:
 def _delay(result: RuleResult) -> str:
     """Return the median delay in windows: 0 = the first bad window already fired."""
     rows = median(i.recognised_rows for i in result.score.incidents)
-    return "-" if rows is None else f"{rows:g} rows"
+    return "-" if rows is None else counted(rows, "row")
 
 
 def _choice(cell: Cell, curve: TradeOff | None, metric: Metric) -> str:

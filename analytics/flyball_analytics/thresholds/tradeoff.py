@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from flyball_analytics.counts import counted
 from flyball_analytics.detectors import new_detector
 from flyball_analytics.detectors.levelprofile import LevelProfile
 from flyball_analytics.labels import Labels
@@ -78,7 +79,7 @@ def trade_off(
     """
     newest = _newest(metric, rows_max)
     count = len(labels.incidents)
-    asked = f"{count} labelled incident{'' if count == 1 else 's'}"
+    asked = counted(count, "labelled incident")
     if not labels.incidents:
         if len(newest.points) < FAULTS * ROWS_PER_FAULT_MIN:
             return

@@ -70,7 +70,7 @@ def test_labels_add_the_score(pay, labels) -> None:
     """Decided at the end of the first bad minute: no row late, 60 s."""
     result = run(pay, "--labels", labels)
     assert (
-        "1 incidents: 1 recognised, 1 answered, 1 opened; recognised 0 rows late (median), 1 min"
+        "1 incident: 1 recognised, 1 answered, 1 opened; recognised 0 rows late (median), 1 min"
         in result.stdout
     )
     assert "0 alarms, 0 actions, 0 opens" in result.stdout
@@ -123,7 +123,7 @@ def test_a_folder_gives_a_line_per_target_and_skips_what_is_no_history(write, pa
     assert result.exit_code == 0
     assert "skipped" in result.stderr
     assert "other.csv:1: no column for timestamp" in result.stderr
-    assert "not scored: " in result.stderr
+    assert "not labelled: " in result.stderr
     assert [line.split()[0] for line in result.stdout.splitlines()[2:] if line][:2] != []
     assert "all 2 targets" in result.stdout
     assert "decided at" not in result.stdout

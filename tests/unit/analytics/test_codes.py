@@ -181,7 +181,7 @@ def test_every_failure_class_has_a_code(capsys):
         kind: kind.usual for kind in kinds_of_failure(FlyballError) if kind.__module__.startswith("flyball")
     }
     assert loaded < set(usual)
-    assert len(set(usual.values())) == len(usual) == 7
+    assert len(set(usual.values())) == len(usual) == 8
     InvalidError("x is [odd]", code=ErrorCode.FILE_EXISTS).show()
     assert capsys.readouterr().err == "flyball: x is [odd] [file-exists]\n"
 

@@ -189,7 +189,7 @@ def test_a_dashboard_can_be_written_without_an_account(tmp_path):
     """Before anything is deployed, and for pull requests."""
     result = run("payments", "--region", "eu-west-1", "--format", "grafana", "-o", str(tmp_path / "b.json"))
     assert result.exit_code == 0, result.output
-    assert "panels, 1 targets" in result.stderr
+    assert "panels, 1 target" in result.stderr
     model = json.loads((tmp_path / "b.json").read_text())
     assert [p["title"] for p in model["panels"]][-3:] == [
         "payments: failures",
@@ -209,3 +209,14 @@ def test_a_dashboard_that_cannot_be_made_says_why(arguments, words):
     """Exit code 2: the call is to be mended."""
     result = run(*arguments)
     assert (result.exit_code, words in result.stderr) == (2, True), result.output
+
+
+def test_a_duration_in_milliseconds_never_stands_on_an_axis_of_seconds():
+    """A tick of 800 ms was drawn as 800 s beside the age of the evidence."""
+    units = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["unit"]
+        for panel in boards("grafana")["panels"]
+        if panel["title"] in ("Controller: age", "Controller: time")
+    }
+    assert units == {"Controller: age": "s", "Controller: time": "ms"}
+    assert widgets("Controller: time")[0]["properties"]["yAxis"]["left"]["label"] == "ms"

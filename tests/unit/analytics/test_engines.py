@@ -37,7 +37,7 @@ COUNTS = (
 def uncompiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the loop that is compiled as plain Python: the same source, without ten seconds of compiling."""
     if request.node.get_closest_marker("slow") is None:
-        monkeypatch.setattr(fastreplay, "_advance", lambda _say: advance)
+        monkeypatch.setattr(fastreplay, "compiled_advance", lambda _say: advance)
 
 
 def history(seed: int, windows: int = 600) -> Series:

@@ -109,7 +109,7 @@ def test_too_little_healthy_time_gives_no_rate() -> None:
     """8 minutes are no week; the bound says how little they prove."""
     text = "\n".join(render.score_lines(score("..T.....", Labels(()))))
     assert "no incident is labelled: recall cannot be judged" in text
-    assert "1 alarms, 1 actions, 1 opens in 0.00 healthy weeks (not enough data for a rate; at most" in text
+    assert "1 alarm, 1 action, 1 open in 0.00 healthy weeks (not enough data for a rate; at most" in text
     assert "falsely restricted 1 min (12.5 %)" in text
     nothing = "\n".join(render.score_lines(score("", Labels(()))))
     assert "(not enough data for a rate)" in nothing
@@ -131,7 +131,7 @@ def test_recall_comes_with_counts_delay_and_what_was_restricted_already() -> Non
     caught = Incident(120.0, 180.0, 120.0, 240.0)
     missed = Incident(60.0, 60.0, 60.0, 60.0)
     text = render.score_lines(score("T.." + "T..", Labels((missed, caught))))[0]
-    assert "2 incidents: 1 recognised, 1 answered, 1 opened; recognised 1 rows late (median), 2 min" in text
+    assert "2 incidents: 1 recognised, 1 answered, 1 opened; recognised 1 row late (median), 2 min" in text
     assert text.endswith("1 more began while already restricted")
 
 

@@ -114,6 +114,27 @@ functions: {f: {calls: {bad: {idempotent: true}, "on": {}}}}
     assert on.attempts_nominal == on.attempts_min == 1
 
 
+def test_a_slow_target_gets_the_time_that_its_answers_take():
+    """3 x 2 s = 6 s, and 1.2 x 20 s = 24 s are more than 3 x 5 s; under 1 s the preset's second stays."""
+    text = """
+version: 1
+targets:
+  model: {criticality: 4, failures: transient, latency_ms: 2000}
+  report: {criticality: 4, failures: transient, latency_ms: 5000, latency_p99_ms: 20000}
+  quick: {criticality: 4, failures: transient, latency_ms: 100}
+functions:
+  f:
+    timeout_s: 900
+    calls: {model: {idempotent: true}, report: {idempotent: true}, quick: {idempotent: true}}
+"""
+    judged = assess(parse_integrations(text.encode(), where="i"))
+    policies = parse_policy(policy_text(judged).encode(), where="p")
+    assert policies.for_target("model").attempt_timeout_ms == 6_000
+    assert policies.for_target("report").attempt_timeout_ms == 24_000
+    assert policies.for_target("quick").attempt_timeout_ms == 1_000
+    assert policy_text(judged).count("attempt_timeout_ms") == 2
+
+
 def test_a_target_as_the_preset_has_it_gets_no_settings():
     """What is written is what differs."""
     text = "version: 1\ntargets: {a: {criticality: 5, failures: transient}}\n"

@@ -159,7 +159,7 @@ def test_map_takes_every_folder_of_a_folder_for_a_function():
     drafted = run("map", "--sources", "src", "--format", "json")
     plain = json.loads(drafted.stdout)
     assert list(plain["map"]["functions"]) == ["checkout", "mailer"]
-    assert "source: 1 calls in 1 files of 2 functions" in drafted.stderr
+    assert "source: 1 call in 1 file of 2 functions" in drafted.stderr
     assert "not asked: AWS (--aws)" in plain["unknown"]
     assert plain["origins"] == {}
 

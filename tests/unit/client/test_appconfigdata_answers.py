@@ -7,11 +7,11 @@ from io import BytesIO
 
 import pytest
 
+from flyball.agent import AgentDocuments
 from flyball.appconfigdata import AppConfigDataDocuments
 from flyball.contract import encode_document
 from flyball.environment import from_environment
 from flyball.errors import SettingsError, SourceError
-from flyball.sources import AgentDocuments
 from flyball_local.virtualclock import VirtualClock
 from unit.client.appconfig_world import NAMES, NOW_S, ClientClock, document
 

@@ -119,3 +119,10 @@ def test_without_a_region_the_source_is_down_and_says_why(monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(SourceError, match="region"):
         own_client("dynamodb", timeout_s=TIMEOUT_S)
+
+
+def test_a_table_that_is_asked_for_by_its_arn_may_be_answered_for_by_its_name():
+    """Else every circuit of another account would be none, in silence."""
+    arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/circuits"
+    source = DynamoCircuits(table=arn, client=Table(encode_circuit(OPEN)))
+    assert source.read(["t"], "pay") == [OPEN]

@@ -13,6 +13,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 import requests
+import tenacity
 import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,34 @@ def of_library(qualified: str, *bases: type[BaseException], **fields: Any) -> Ba
     return error
 
 
+def gave_up(text: str) -> BaseException:
+    """What urllib3 raises after it has repeated a request itself."""
+    return urllib3.exceptions.MaxRetryError(None, URL, urllib3.exceptions.ResponseError(text))  # type: ignore[arg-type]
+
+
+def test_the_words_of_urllib3_are_still_those_that_are_read():
+    """The status of an exhausted retry stands nowhere else."""
+    said = urllib3.exceptions.ResponseError
+    assert said.SPECIFIC_ERROR.format(status_code=503) == "too many 503 error responses"
+    assert said.GENERIC_ERROR == "too many error responses"
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome"), [(TimeoutError(), TIMEOUT), (PaymentError(), PERMANENT), (ConnectionError(), FAST)]
+)
+def test_what_tenacity_has_given_up_is_what_it_gave_up_for(raised, outcome):
+    """Without `reraise=True` it raises an error of its own; the outage is as much one."""
+
+    @tenacity.retry(stop=tenacity.stop_after_attempt(1))
+    def charge() -> None:
+        raise raised
+
+    with pytest.raises(tenacity.RetryError) as caught:
+        charge()
+    assert classify(caught.value).outcome is outcome
+    assert classify(caught.value, on=(PaymentError,)).outcome is (outcome if outcome != PERMANENT else FAST)
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -53,6 +82,17 @@ def of_library(qualified: str, *bases: type[BaseException], **fields: Any) -> Ba
         (urllib3.exceptions.MaxRetryError(None, URL, urllib3.exceptions.ConnectTimeoutError()), TIMEOUT),
         (urllib3.exceptions.MaxRetryError(None, URL, urllib3.exceptions.ProtocolError()), FAST),
         (urllib3.exceptions.LocationParseError(URL), PERMANENT),
+        # A session with `Retry(status_forcelist=...)`, the usual one: no response is left to be looked at.
+        (gave_up("too many 503 error responses"), FAST),
+        (gave_up("too many 429 error responses"), THROTTLE),
+        (gave_up("too many 504 error responses"), TIMEOUT),
+        (gave_up("too many 404 error responses"), FAST),
+        (gave_up("too many error responses"), FAST),
+        (gave_up("too many redirects"), PERMANENT),
+        (gave_up(""), PERMANENT),
+        (requests.exceptions.RetryError(gave_up("too many 503 error responses")), FAST),
+        (requests.exceptions.RetryError(gave_up("too many 429 error responses")), THROTTLE),
+        (requests.exceptions.RetryError(), PERMANENT),
         (urllib.error.URLError(ConnectionRefusedError()), FAST),
         (urllib.error.URLError(socket.gaierror(socket.EAI_AGAIN, "")), FAST),
         (urllib.error.URLError(TimeoutError()), TIMEOUT),

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import flyball
+from flyball.agent import AgentDocuments
 from flyball.aws import DynamoCircuits
 from flyball.clock import SystemClock
 from flyball.environment import Runtime, from_environment, write_to_stdout
 from flyball.errors import SettingsError
-from flyball.sources import AgentDocuments, EnvironmentDocuments
+from flyball.sources import EnvironmentDocuments
 
 CLIENT = str(Path(flyball.__file__).parent.parent)
 

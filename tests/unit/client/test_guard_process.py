@@ -10,7 +10,8 @@ import flyball
 from flyball.contract import DEFAULT_PARAMS, CircuitState, Document, RetryParams
 from flyball.environment import Runtime
 from flyball.errors import CircuitOpenError, DeadlineExceeded, SettingsError
-from flyball.guard import configure, invocation, runtime, target
+from flyball.extent import invocation
+from flyball.guard import configure, runtime, target
 from flyball.sources import StaticDocuments
 from flyball.testing import force_closed, force_open, no_sleep
 from unit.client.support import ManualClock, ScriptedReads, World, circuit

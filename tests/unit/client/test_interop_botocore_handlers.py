@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,7 +14,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.stub import Stubber
 
 from flyball.contract import DEFAULT_PARAMS, BulkheadParams, CircuitState, RetryParams
-from flyball.errors import SettingsError
+from flyball.errors import FlyballWarning, SettingsError
+from flyball.extent import invocation
 from flyball.interop.botocore import obey
 from flyball_local.loopback import HttpReply, LoopbackServer
 from unit.client.boto_world import (
@@ -310,3 +312,24 @@ def test_threads_share_a_client_and_every_call_is_counted_once(server: Server):
         replies = list(pool.map(lambda _: client(server).list_tables()["TableNames"], range(40)))
     assert replies == [["a"]] * 40
     assert (server.attempts, *world.counted()) == (40, 40, 0, 0)
+
+
+def test_a_client_in_adaptive_mode_is_told_of_its_own_brake(server: Server):
+    """The SDK's rate limiter stays: it waits before attempts, for seconds, and knows no deadline."""
+    world = BotoWorld()
+    with pytest.warns(FlyballWarning, match="adaptive mode obeys 't'.*retries=.*standard"):
+        obey(client(server, mode="adaptive"), world.handle).release()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        obey(client(server, mode="adaptive"), world.handle).release()
+        obey(client(server, mode="standard"), BotoWorld().handle).release()
+    assert said == []
+
+
+def test_without_a_deadline_the_read_time_out_is_the_clients_own(server: Server):
+    """An invocation without a context has endless time, which is no number for a socket."""
+    server.script = [GOOD]
+    world = BotoWorld()
+    with obey(client(server), world.handle), invocation(None, within=world.runtime):
+        client(server).list_tables()
+        assert world.counted() == (1, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 import flyball
 from flyball.environment import DEADLINE_MARGIN_S, SEVERAL, Runtime
-from flyball.errors import DeadlineExceeded
-from flyball.guard import configure, invocation
+from flyball.errors import DeadlineExceeded, SettingsError
+from flyball.extent import invocation
+from flyball.guard import configure
 from unit.client.support import World
 
 NOW_S = 1_000.0
@@ -196,3 +198,113 @@ def test_a_copy_can_begin_an_invocation_though_the_original_held_the_lock():
         shared.renew()
         with invocation(Context(10.0), within=shared):
             assert shared.deadline() is not None
+
+
+def held_open(world: World, left_s: float):
+    """An invocation that a generator holds open."""
+    with invocation(Context(left_s), within=world.runtime):
+        yield
+
+
+def test_an_invocation_that_is_left_in_another_context_leaves_no_deadline():
+    """A fixture or middleware may be finished elsewhere: else every later call would be refused for ever."""
+    world = World()
+    guarded = world.target().guard(lambda: "made")
+    for _ in range(3):
+        generator = held_open(world, 1.0)
+        contextvars.copy_context().run(next, generator)
+        assert next(generator, "over") == "over"
+    world.clock.pass_s(100.0)
+    assert (world.runtime.deadline(), world.runtime._deadlines, guarded()) == (None, [], "made")
+
+
+def test_a_task_that_outlives_its_invocation_begins_new_ones_with_their_own_time():
+    """A pool of workers is often made by the first request, and inherits what that request knew."""
+    world = World()
+    guarded = world.target().guard(lambda: "made")
+
+    async def worker(work: asyncio.Queue[float], answers: list[object]) -> None:
+        while True:
+            with invocation(Context(await work.get()), within=world.runtime):
+                answers.append((world.runtime.deadline(), guarded()))
+            work.task_done()
+
+    async def host() -> list[object]:
+        work: asyncio.Queue[float] = asyncio.Queue()
+        answers: list[object] = []
+        with invocation(Context(1.0), within=world.runtime):
+            task = asyncio.create_task(worker(work, answers))
+            await asyncio.sleep(0)
+        world.clock.pass_s(100.0)
+        work.put_nowait(10.0)
+        await work.join()
+        task.cancel()
+        return answers
+
+    assert asyncio.run(host()) == [(100.0 + ends(10.0), "made")]
+
+
+def test_a_task_that_outlives_its_invocation_obeys_those_under_way_like_a_stranger():
+    """Its own is over, and no reason to refuse anything."""
+    world = World()
+
+    async def host() -> float | None:
+        with invocation(Context(1.0), within=world.runtime):
+            gate = asyncio.Event()
+            task = asyncio.create_task(later(gate))
+            await asyncio.sleep(0)
+        entered = [contextvars.Context().run(world.runtime.enter, ends(left_s)) for left_s in (10.0, 60.0)]
+        gate.set()
+        seen = await task
+        for one in entered:
+            world.runtime.leave(one)
+        return seen
+
+    async def later(gate: asyncio.Event) -> float | None:
+        await gate.wait()
+        return world.runtime.deadline()
+
+    assert asyncio.run(host()) == ends(60.0)
+
+
+def test_what_is_over_is_not_remembered_by_those_who_come_after():
+    """Contexts that are never reset would grow by one invocation each time."""
+    world = World()
+    context = contextvars.Context()
+    for _ in range(3):
+        world.runtime.leave(context.run(world.runtime.enter, ends(1.0)))
+    entered = context.run(world.runtime.enter, ends(1.0))
+    assert entered[0][2] is None
+
+
+def test_without_a_context_there_is_no_deadline(process):
+    """Tests call their handlers with None."""
+    assert flyball.handler(lambda event, context: process.runtime.deadline())({}, None) == float("inf")
+    with invocation(Context(10.0)), invocation(None):
+        assert process.runtime.deadline() == ends(10.0)
+    guarded = process.target().guard(timeout="timeout_s")(lambda timeout_s: timeout_s)
+    assert flyball.handler(lambda event, context: guarded())({}, None) == 3.0
+
+
+class Answers:
+    """A context that answers anything."""
+
+    def __init__(self, answer: object) -> None:
+        self.get_remaining_time_in_millis = lambda: answer
+
+
+@pytest.mark.parametrize("context", [5, {}, object(), Answers("soon"), Answers(None), Answers(float("nan"))])
+def test_a_context_that_cannot_tell_the_time_is_refused(process, context):
+    """An AttributeError of ours would look like a bug of the handler."""
+    with pytest.raises(SettingsError, match=r"context=.* must have .*get_remaining_time_in_millis") as caught:
+        flyball.handler(lambda event, context: "not reached")({}, context)
+    assert caught.value.field == "context"
+    assert process.runtime.deadline() is None
+
+
+def test_what_is_no_handler_is_refused():
+    """When it is decorated, not by the first event."""
+    with pytest.raises(SettingsError, match="5 is no function"):
+        flyball.handler(5)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="is a generator"):
+        flyball.handler(held_open)

@@ -112,6 +112,22 @@ def test_an_older_position_is_refused():
     assert target.state(1_000.0) == CLOSED
 
 
+def test_a_target_that_is_declared_later_takes_no_older_position_than_the_others_know():
+    """K2 for the environment: a replica that is behind must not give one function two switches."""
+    clock = ManualClock()
+    newer, older = switch(CLOSED, version=2), switch(FORCED_CLOSED, version=1, valid_until=9_000.0)
+    shared = Runtime(circuits=ScriptedReads([newer], [older], [older]), clock=clock)
+    shared.target("t")
+    for _ in range(2):
+        assert shared.poll(clock.wall_s(), clock.monotonic_s())
+        clock.pass_s(6.0)
+    late = shared.target("u")
+    assert late.state(clock.wall_s()) == CLOSED
+    assert shared.poll(clock.wall_s(), clock.monotonic_s())
+    assert late.state(clock.wall_s()) == CLOSED
+    assert late.switch == newer._replace(budget_ratio=None, max_attempts=None)
+
+
 def test_it_brings_the_built_in_parameters_whatever_was_published():
     """K4: the way out of a bad document and of bad overrides; both come back with the release."""
     target = Target("t")

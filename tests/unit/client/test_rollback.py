@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyball.agent import AgentDocuments
 from flyball.contract import DEFAULT_PARAMS, Document, RetryParams, encode_document
 from flyball.environment import Runtime
 from flyball.guard import target
 from flyball.hooks import ParamsApplied
-from flyball.sources import AgentDocuments, CachedDocument, FileDocuments, cached_document
+from flyball.sources import CachedDocument, FileDocuments, cached_document
 from flyball.testing import with_params
 from flyball_local.loopback import HttpReply, LoopbackServer
 from unit.client.appconfig_world import NAMES, World

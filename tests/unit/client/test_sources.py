@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyball.agent import AgentDocuments
 from flyball.contract import (
     DEFAULT_PARAMS,
     DOCUMENT_BYTES_MAX,
@@ -21,7 +22,6 @@ from flyball.contract import (
 )
 from flyball.errors import SourceError
 from flyball.sources import (
-    AgentDocuments,
     Cached,
     EnvironmentDocuments,
     FileDocuments,

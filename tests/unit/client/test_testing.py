@@ -349,7 +349,7 @@ def test_a_capture_shows_attempts_rejections_and_metrics():
     assert captured.rejections == [CapturedRejection("t", RejectReason.CIRCUIT_OPEN, pytest.approx(30.0))]
     assert captured.retries == captured.metric("retries") == captured.metric("retries", "t") == 1
     assert captured.metric("latency") == pytest.approx(30.0)
-    assert (captured.metric("requests", "other"), captured.metric("no such")) == (0, 0)
+    assert (captured.metric("requests", "other"), captured.metric("fallbacks")) == (0, 0)
     assert world.lines == []
 
 

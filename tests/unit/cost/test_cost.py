@@ -137,14 +137,14 @@ def test_what_is_saved_is_time_and_retries_less_what_was_refused():
 
 
 def test_a_policy_that_answers_later_is_said_to():
-    """A saving may be a loss; the sign stays."""
+    """A saving may be a loss; nobody saves minus a hundred dollars."""
     saved = Saved(0.0, -1.0, -5.0, 1, 7.0, "fixed")
     made = bill(Fleet(1), POLICY, prices(), stakes=Stakes(None, 100.0), saved=saved)
     assert made.outage_saved == -100.0
     told = " ".join(sentences(made, saved=saved, stakes=Stakes(None, 100.0)))
     assert "answers 1 h later" in told
     assert "5 requests fewer refused" in told
-    assert "save about -100 USD a month, less than it costs" in told
+    assert "So it would cost about 100 USD a month more, beside the bill." in told
 
 
 def test_a_replay_counts_what_nobody_states():
@@ -321,3 +321,13 @@ def test_where_a_world_keeps_nothing_that_is_said(kept, words, end):
     assert "The replay of" not in text, "no labelled incident, nothing to say of an open loop"
     plain = bill_json(made, fleet=Fleet(1), calls=Calls(), stakes=stakes, saved=saved, price=prices())
     assert plain["break_even"]["usd_per_lost_request"][1] is None
+
+
+def test_a_history_without_a_usable_row_ends_with_4(tmp_path):
+    """It ended as a defect of ours."""
+    bad = tmp_path / "bad.csv"
+    bad.write_text("timestamp,requests,errors\n1700049600,9,-1\n1700049660,9,-1\n")
+    result = CliRunner().invoke(cli, ["cost", str(bad)])
+    assert result.exit_code == 4
+    assert "bad.csv: no window with requests" in result.stderr
+    assert result.stderr.endswith("nothing can be counted [inconclusive]\n")

@@ -78,7 +78,7 @@ def test_other_commands_take_the_recording(page: Path) -> None:
         cli, ["replay", str(folder), "--labels", str(folder / "labels.json"), "--summary"]
     )
     assert done.exit_code == 0, done.output
-    assert "1 incidents: 1 recognised" in done.stdout
+    assert "1 incident: 1 recognised" in done.stdout
 
 
 def test_equal_days_give_equal_pages(result: DemoResult, page: Path) -> None:

@@ -16,7 +16,7 @@ TARGETS = st.lists(st.text(min_size=1, max_size=20), max_size=60)
 
 @given(TARGETS, st.integers(1, SHARDS_MAX))
 def test_every_target_has_exactly_one_owner(targets: list[str], total: int) -> None:
-    """None is looked at by nobody, and none by two."""
+    """O7: none is looked at by nobody, and none by two."""
     owners = Counter(
         (place, target)
         for number in range(1, total + 1)

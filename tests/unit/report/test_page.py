@@ -12,7 +12,7 @@ import pytest
 
 from flyball_analytics.compare import Rules, compare
 from flyball_analytics.problems import SeriesError
-from flyball_analytics.report import charts, page, parts, svg
+from flyball_analytics.report import charts, page, parts, sections, svg
 from flyball_analytics.report.model import build
 from flyball_analytics.report.page import render
 from flyball_analytics.report.pareto import Effect, Point, Sweep
@@ -237,7 +237,18 @@ def test_long_tables_are_cut_with_a_word(monkeypatch):
     assert "the first 1 of 2, unrecognised ones first" in text
     assert "the newest 1 of 2" in text
     assert "the first 1 are listed" in text
-    assert "the first 1 of 2" in text
+    assert "1 of 2, those that differ in most measures first" in text
+
+
+def test_of_a_large_fleet_the_services_that_differ_are_shown(monkeypatch):
+    """Two hundred rows of `0 > 0` stood between the verdict and the incidents."""
+    monkeypatch.setattr("flyball_analytics.report.sections.SERVICES_MAX", 1)
+    services = [watched("auth"), watched("price")]
+    same, other = (s.figures for s in services)
+    missed = other._replace(incidents=tuple(i._replace(missed=True) for i in other.incidents))
+    done = compare([same, other], [same, missed])
+    shown = sections.comparison_section(done)["services"]
+    assert [row[0] for row in shown] == ["price"]
 
 
 def test_a_missing_template_engine_is_named_with_its_extra(monkeypatch):

@@ -92,12 +92,12 @@ def test_too_little_traffic_and_too_many_holes_are_named() -> None:
     holes = values(200)
     points = tuple(p._replace(value=math.nan) if i % 20 else p for i, p in enumerate(holes.points))
     found = missing_data(holes._replace(points=points), POLICY, 8 * DAY_S)
-    assert found == ("10 windows have a value: 30 are the least", "only 5 % of the windows have a value")
+    assert found == ("10 windows with a value: 30 are the least", "only 5 % of the windows have a value")
     rare = metrics_of(series_of(draw(200, ratio=flat(0.0), period_s=HOUR_S, per_window=2.0, poisson=False)))[
         0
     ]
     assert missing_data(rare, POLICY, 8 * DAY_S) == ("2.0 requests in 1 h: 12 are needed to judge",)
-    assert missing_data(values(0), POLICY, 0.0)[0] == "0 windows have a value: 30 are the least"
+    assert missing_data(values(0), POLICY, 0.0)[0] == "0 windows with a value: 30 are the least"
 
 
 def test_labels_make_the_same_firings_true() -> None:
@@ -280,3 +280,15 @@ def test_a_rule_that_never_knew_anything_has_no_bands() -> None:
 def test_the_smoothing_factor_of_a_half_life() -> None:
     """ln 2 / 24 per hour against a day: 0.02888 / 1.02888."""
     assert smoothing_factor(86_400.0, 3_600.0) == pytest.approx(0.02807, abs=1e-5)
+
+
+def test_labels_without_an_incident_of_this_metric_do_not_excuse_deafness() -> None:
+    """Labels of a fleet name incidents elsewhere: `misses nothing that fixed sees` was true of nothing."""
+    curve = TradeOff(cell(1.0, weekly=9.0), (), cell(3.0, weekly=0.0, caught=9), "12 faults", 3.0)
+    fixed, ours = firing_result("fixed", range(0, 504, 10)), firing_result("ours", range(0))
+    found = recommend(values(504), POLICY, fixed, ours, curve, labelled=True)
+    assert found.advice is Advice.STAY
+    assert "it sees 9 of the faults set in where fixed sees 12" in found.because
+    unasked = recommend(values(504), POLICY, fixed, ours, None, labelled=True)
+    assert "and what it would miss was not asked" in unasked.because
+    assert "misses nothing" not in unasked.because

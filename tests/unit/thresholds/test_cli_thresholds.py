@@ -83,7 +83,7 @@ def test_too_little_history_ends_with_4_and_says_what_is_missing(write: Write) -
     """Nothing could be said about anything: inconclusive, not wrong."""
     result = run("thresholds", values(write, "queue.csv", hours=48))
     assert result.exit_code == 4
-    assert "not enough data for any of 1 metrics" in result.stderr
+    assert "not enough data for the metric: " in result.stderr
     assert "5 d more are needed" in result.stderr
 
 
@@ -185,7 +185,7 @@ def test_series_without_labels_are_named_and_all_without_is_an_error(pay: Path, 
     result = run("score", pay, "--labels", other)
     assert result.exit_code == 2
     assert 'no labels for "pay.csv"' in result.stderr
-    assert "none of the 1 series has labels" in result.stderr
+    assert "no labels for the 1 history given" in result.stderr
 
 
 def test_a_series_that_is_all_probation_is_inconclusive(pay: Path, write: Write) -> None:
@@ -233,3 +233,13 @@ def test_an_answer_before_the_first_bad_window_is_early(write: Write) -> None:
     rows = (f"{utc(T0 + HOUR_S * i)},{int(i == 98)}" for i in range(216))
     out = run("score", write("t.csv", "timestamp,firing", *rows), "--labels", labels).stdout
     assert out.splitlines()[2].split()[:5] == ["t", "firing", "1/1", "-", "-1"]
+
+
+@pytest.mark.parametrize("level", ["5", "-1", "nan"])
+def test_a_fixed_level_that_no_error_ratio_can_have_is_refused(tmp_path, level) -> None:
+    """5 was taken for 500 %, and the fixed threshold never fired."""
+    path = tmp_path / "pay.csv"
+    path.write_text("timestamp,requests,errors\n1700049600,9,0\n1700049660,9,0\n")
+    result = run("thresholds", path, "--fixed", level)
+    assert result.exit_code == 2
+    assert "it is a share from 0 to 1, 0.05 for 5 %" in result.stderr

@@ -132,7 +132,7 @@ def test_rows_with_problems_and_a_baseline_that_knows_nothing_are_said(values: A
     problem = Problem("a.csv", 7, "value", "many", ProblemKind.NUMBER, "must be a finite number", "left out")
     text = analysis_text(values._replace(bands=None, metric=values.metric._replace(problems=(problem,))))
     assert "nothing learned" in text
-    assert "1 rows have problems, the first: a.csv:7" in " ".join(text.split())
+    assert "1 problem, the first: a.csv:7" in " ".join(text.split())
 
 
 def test_a_notebook_shows_the_picture(analysis: Analysis) -> None:

@@ -133,7 +133,7 @@ def test_a_history_is_replayed_up_to_the_decision(history, tmp_path) -> None:
 def test_an_uneventful_window_is_explained_too(history) -> None:
     """Why did it do nothing? What stays in force is said."""
     result = run("pay@2", history)
-    assert "no change: 4 attempts, budget 0.2, circuit CLOSED stays" in result.stdout
+    assert "no change: 4 attempts, budget 0.2, circuit closed stays" in result.stdout
     assert "no fewer failures would have changed" in result.stdout
 
 
