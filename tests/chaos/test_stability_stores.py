@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from chaos.stage import OUTAGE, TARGET, Stage
+from flyball.agent import AgentDocuments
 from flyball.circuit_item import decode_circuit
 from flyball.contract import Circuit, CircuitState, encode_circuit, encode_document
-from flyball.sources import AgentDocuments, DocumentSource
+from flyball.sources import DocumentSource
 from flyball_controller.core.model import Reason, Regime
 from flyball_local.appconfig.weather import FaultKind
 from flyball_local.chaos.experiments import GARBAGE
