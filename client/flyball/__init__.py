@@ -33,7 +33,8 @@ if TYPE_CHECKING:
         SettingsError,
         ShedError,
     )
-    from flyball.guard import GuardedTarget, configure, flush, handler, invocation, runtime, target
+    from flyball.extent import handler, invocation
+    from flyball.guard import GuardedTarget, configure, flush, runtime, target
     from flyball.outcome import Outcome
     from flyball.permit import Attempt, Attempts, Permit
 
@@ -84,8 +85,8 @@ _HOMES = {
     "ShedError": "errors",
     "configure": "guard",
     "flush": "guard",
-    "handler": "guard",
-    "invocation": "guard",
+    "handler": "extent",
+    "invocation": "extent",
     "runtime": "guard",
     "target": "guard",
 }

@@ -108,7 +108,8 @@ class AppConfigDataDocuments:
         Raises:
             SettingsError: `poll_s` is what AppConfig would refuse.
         """
-        if poll_s not in range(POLL_MIN_S, POLL_MAX_S + 1):
+        given: object = poll_s  # a float would be refused by the SDK at every read, and by nobody before
+        if not isinstance(given, int) or given not in range(POLL_MIN_S, POLL_MAX_S + 1):
             raise SettingsError(
                 f"poll_s={poll_s!r} must be an integer in [{POLL_MIN_S}, {POLL_MAX_S}] seconds: "
                 "AppConfig refuses sessions with another interval",

@@ -26,6 +26,9 @@ KEYS_MAX = 100  # of one BatchGetItem: 49 targets and the kill switch
 TIMEOUT_S = 0.3
 
 
+_TEXT: type = str
+
+
 class DynamoClient(Protocol):
     """The one method used of boto3's DynamoDB client."""
 
@@ -37,13 +40,18 @@ class DynamoClient(Protocol):
 class DynamoCircuits:
     """Reads circuit items; creates its own client at the first read unless given one."""
 
-    __slots__ = ("_client", "_table", "undecodable")
+    __slots__ = ("_client", "_table", "refused", "undecodable")
 
     def __init__(self, *, table: str = TABLE, client: DynamoClient | None = None) -> None:
         """Read from `table`. Pass the function's own `client` to save about half a second of cold start."""
+        if not isinstance(table, _TEXT) or not table:
+            from flyball.misuse import refuse
+
+            refuse("table", table, "the name of a DynamoDB table")
         self._table = table
         self._client = client
         self.undecodable = 0  # items that were refused (K4)
+        self.refused: ContractError | None = None  # why one of those read last was
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
         """Return the items of function and fleet that exist and can be understood, and the kill switch (O1).
@@ -58,14 +66,14 @@ class DynamoCircuits:
         pairs = {(FLEET, FLEET): None, **pairs}
         keys = [{"target": {"S": target}, "function": {"S": name}} for target, name in pairs]
         circuits = []
-        refused: ContractError | None = None
+        self.refused = refused = None
         for start in range(0, len(keys), KEYS_MAX):
             for item in self._get(keys[start : start + KEYS_MAX]):
                 try:
                     circuits.append(decode_circuit(item))
                 except ContractError as error:
                     self.undecodable += 1
-                    refused = error
+                    self.refused = refused = error.with_traceback(None)
         if refused is not None and not circuits:
             raise refused
         return circuits
@@ -75,7 +83,9 @@ class DynamoCircuits:
             self._client = own_client("dynamodb", timeout_s=TIMEOUT_S)
         try:
             reply = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
-            items: Sequence[object] = reply["Responses"].get(self._table, [])
+            found = reply["Responses"]
+            # By the name under which it was asked for, or by its own if that was an ARN.
+            items: Sequence[object] = found.get(self._table, found.get(self._table.rpartition("/")[2], []))
             unread = reply.get("UnprocessedKeys")
         except Exception as cause:
             raise SourceError(f"cannot read {self._table}: {cause!r}", source="dynamodb") from cause

@@ -211,6 +211,12 @@ class Books:
             self._counters = new
             self._book_at_s = AT_ONCE  # latencies go elsewhere from now on
 
+    def take_counters(self) -> Counters:
+        """Return what was counted since the last time, and begin anew; of several at once one gets it."""
+        with self._lock:
+            taken, self.counters = self.counters, Counters()
+            return taken
+
     @property
     def budget_ratio(self) -> float:
         """Retries per first attempt in force; an override of the circuit counts."""

@@ -148,6 +148,11 @@ class Target(Books):
         else:
             self._bulkhead.limit = limit
 
+    @property
+    def switch(self) -> Circuit | None:
+        """The kill switch in the newest position known here; None if none was ever read."""
+        return self._breaker._switch
+
     def apply_circuit(self, circuit: Circuit | None) -> bool:
         """Obey a published circuit; False if it is not for this target and function, or not newer (K2, K4).
 

@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from flyball.call import Call, Target
+from flyball.document import shown
 from flyball.environment import Runtime
+from flyball.errors import SettingsError
+from flyball.faults import METRIC as FAULTS
 from flyball.guard import runtime
 from flyball.layers import layer
 from flyball.outcome import Outcome, Rejected, RejectReason
+from flyball.telemetry import COUNT_METRICS, LATENCY
 
 
 class Attempt(NamedTuple):
@@ -70,7 +74,15 @@ class Captured:
         Args:
             name: As in docs/reference/client.md, for instance "retries".
             target: Only lines of this target; None = all.
+
+        Raises:
+            SettingsError: There is no such metric: its sum would be 0, whatever happened.
         """
+        if name not in _METRICS:
+            from flyball.hints import did_you_mean
+
+            hint = did_you_mean(name, _METRICS, listing="there are")
+            raise SettingsError(f"name={shown(name)} is no metric{hint}", field="name")
         total = 0.0
         for line in self.lines:
             document = json.loads(line)
@@ -102,6 +114,7 @@ class Captured:
         self._under_way.pop(id(call), None)
 
 
+_METRICS = (*COUNT_METRICS, LATENCY, FAULTS)
 _lock = allocate_lock()
 _listening: tuple[Captured, ...] = ()
 _begin, _finish, _abandon = Target.begin, Call.finish, Call.abandon

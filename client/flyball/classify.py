@@ -3,9 +3,10 @@
 By declaration first (`on`, `ignore`), then by what the exception carries: an
 error code, an HTTP status, a Retry-After; then by its kind, or by the kind that
 it wraps (a `reason`, the members of a group). By duck typing: the SDKs are not
-imported, and message texts are never looked at. What is not recognised is the
-caller's own fault: it is neither retried nor held against the target, for
-counting somebody's bug as an outage would cut off a healthy target.
+imported, and message texts are not looked at, but for urllib3's, whose exhausted
+retries keep the status nowhere else. What is not recognised is the caller's own
+fault: it is neither retried nor held against the target, for counting somebody's
+bug as an outage would cut off a healthy target.
 
 Codes: AWS SDK reference, retry behaviour (throttling and transient errors).
 """
@@ -75,8 +76,10 @@ UNREACHABLE_KINDS = frozenset(
     }
 )
 TIMEOUT_KINDS = frozenset({"pymongo.NetworkTimeout", "redis.TimeoutError", "urllib3.TimeoutError"})
-# Wrappers whose `reason` is the error itself.
-WRAPPER_KINDS = frozenset({"urllib.URLError", "urllib3.MaxRetryError"})
+# Wrappers whose `reason` (requests: whose argument; tenacity: whose cause) is the error itself.
+WRAPPER_KINDS = frozenset(
+    {"requests.RetryError", "tenacity.RetryError", "urllib.URLError", "urllib3.MaxRetryError"}
+)
 _DEPTH_MAX = 5  # of errors in errors; deeper ones are not looked at
 _TOO_MANY_REQUESTS = 429
 _HEADER_MAX = 64  # characters; the longest HTTP date has 33
@@ -145,9 +148,11 @@ def _found(
         return None
     if isinstance(error, BaseExceptionGroup):
         return _of_group([_member(member, on, ignore, now_s, depth + 1) for member in error.exceptions])
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException) and not _kinds_of(error).isdisjoint(WRAPPER_KINDS):
-        return _found(reason, on, ignore, now_s, depth + 1)
+    if _kinds_of(error).isdisjoint(WRAPPER_KINDS):
+        return None
+    for inside in (getattr(error, "reason", None), *error.args[:1], error.__cause__):
+        if isinstance(inside, BaseException):
+            return _found(inside, on, ignore, now_s, depth + 1)
     return None
 
 
@@ -184,9 +189,22 @@ def _by_kind(error: BaseException) -> Outcome | None:
         return Outcome.ERROR_FAST  # also where its library calls every failed connection a time-out
     if kinds & TIMEOUT_KINDS or any(kind.rpartition(".")[2] in TIMEOUT_NAMES for kind in kinds):
         return Outcome.TIMEOUT
+    if "urllib3.ResponseError" in kinds:
+        return _by_words(str(error).split())
     if isinstance(error, ConnectionError) or kinds & UNREACHABLE_KINDS:
         return Outcome.ERROR_FAST
     return Outcome.ERROR_FAST if _is_unreachable(error) else None
+
+
+def _by_words(words: list[str]) -> Outcome | None:
+    """What urllib3 says of answers that it has repeated in vain: "too many 503 error responses".
+
+    Whatever status it was told to repeat, was declared to be a failure. Redirects were not.
+    """
+    if words[-2:] != ["error", "responses"]:
+        return None
+    known = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) == 3]
+    return (_by_answer("", known[0]) if known else None) or Outcome.ERROR_FAST
 
 
 def _kinds_of(error: BaseException) -> set[str]:

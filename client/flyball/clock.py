@@ -47,4 +47,12 @@ class SystemClock:
         return (int.from_bytes(os.urandom(7), "big") >> 3) * 2.0**-53
 
 
+def asyncio_sleep(seconds: float) -> object:
+    """Return what waits so long when it is awaited; for other loops, replace `Runtime.async_sleep`."""
+    # By name: `import asyncio` would cost every synchronous function a tenth of a second.
+    from importlib import import_module
+
+    return import_module("asyncio").sleep(seconds)
+
+
 _fits: Clock = SystemClock()

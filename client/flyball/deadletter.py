@@ -40,6 +40,7 @@ from flyball.environment import Runtime
 from flyball.errors import FlyballError, FlyballWarning, SettingsError
 from flyball.idempotency import PARAMETER, Argument, Key, parameters_of, qualname
 from flyball.letter import LETTER_BYTES_MAX, Letter, decode_letter, encode_letter, one_line, write_letter
+from flyball.misuse import refuse
 from flyball.outcome import Outcome, Rejected
 
 __all__ = [
@@ -89,9 +90,23 @@ class DeadLetter:
         payload: str | Callable[..., object] | None = None,
         required: bool = False,
     ) -> None:
+        if not (payload is None or isinstance(payload, str) or _is_function(payload)):
+            refuse(
+                "payload", payload, "the name of an argument, or a function that returns the value to keep"
+            )
+        if not isinstance(required, _FLAG):
+            refuse("required", required, "True or False")
         self.sink = sink
         self.payload = payload
         self.required = required
+
+
+_FLAG: type = bool
+_PATH: tuple[type, ...] = (str, os.PathLike)
+
+
+def _is_function(value: object) -> bool:
+    return callable(value)
 
 
 class AttemptFailedError(FlyballError):
@@ -160,13 +175,15 @@ class Keeper:
         return True
 
     def _regret(self, error: Exception, letter: Letter, what: str) -> bool:
-        error.add_note(f"its dead letter {what}")
+        from contextlib import suppress
+
+        with suppress(Exception):  # somebody's frozen error takes no notes, and is still the one to be raised
+            error.add_note(f"its dead letter {what}")
         self._tell(letter, kept=False)
         if self._shared.warn_once("letter", self._target):
-            from contextlib import suppress
             from warnings import warn
 
-            with suppress(FlyballWarning):  # where warnings are errors, the call's own error is still the one
+            with suppress(FlyballWarning):  # the same where warnings are errors
                 warn(f"a dead letter of {self._target!r} {what}", FlyballWarning, stacklevel=2)
         return not self._required
 
@@ -284,6 +301,8 @@ class CallableSink:
     __slots__ = ("_function",)
 
     def __init__(self, function: Callable[[Letter], object]) -> None:
+        if not _is_function(function):
+            refuse("function", function, "a function of a letter")
         self._function = function
 
     def put(self, letter: Letter) -> object:
@@ -296,8 +315,10 @@ class FileSink:
 
     __slots__ = ("_path",)
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, _PATH):
+            refuse("path", path, "the path of a file")
+        self._path = os.fspath(path)
 
     def put(self, letter: Letter) -> None:
         """Append the letter and wait until it is on the disk.
@@ -337,6 +358,8 @@ class SqsSink:
 
     def __init__(self, queue_url: str, client: SqsClient | None = None) -> None:
         """Send to `queue_url`. The function needs the permission sqs:SendMessage."""
+        if not isinstance(queue_url, _PATH) or not queue_url.startswith(("http://", "https://")):
+            refuse("queue_url", queue_url, "the URL of a queue (not its name or ARN), as SQS gives it")
         self._queue_url = queue_url
         self._client = client
 
@@ -363,4 +386,4 @@ class SqsSink:
         self._client.send_message(QueueUrl=self._queue_url, MessageBody=text, **ordered)
 
 
-_fit: tuple[Sink, ...] = (CallableSink(repr), FileSink(""), SqsSink(""))
+_fit: tuple[Sink, ...] = (CallableSink(repr), FileSink(""), SqsSink("https://"))

@@ -243,9 +243,11 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
     entries = dict(pairs)
     if len(entries) < len(pairs):
         # Readers in other languages may take the first: then two clients obey two documents.
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ContractError(f"document: key {shown(twice)} stands twice", field=twice, value=twice)
+        for key, _ in pairs:
+            if key not in entries:
+                break  # it was taken out when it came first
+            del entries[key]
+        raise ContractError(f"document: key {shown(key)} stands twice", field=key, value=key)
     return entries
 
 

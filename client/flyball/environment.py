@@ -1,8 +1,7 @@
 """One execution environment's shared state: targets, sources, clock, deadline, metrics.
 
-A process has one `Runtime`, made at first use from the environment variables
-below, so that importing the package costs nothing and reads nothing. Tests and
-embeddings make their own.
+A process has one `Runtime`, made at first use from the environment variables below, so
+that an import costs and reads nothing. Tests and embeddings make their own.
 
     FLYBALL_OFF               "1": guards call straight through (the first emergency exit)
     FLYBALL_AGENT             application/environment/configuration of the AppConfig Agent
@@ -22,13 +21,12 @@ from _thread import allocate_lock
 
 from flyball.breaker import NEVER
 from flyball.call import Target
-from flyball.clock import Clock, SystemClock
+from flyball.clock import Clock, SystemClock, asyncio_sleep
 from flyball.copies import watch_for_copies
 from flyball.errors import SettingsError
 from flyball.records import Circuit, is_kill_switch
 from flyball.sources import (
     STALE,
-    AgentDocuments,
     Cached,
     CachedDocument,
     CircuitSource,
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    Entered = tuple[float, Token[Any]]
+    Entered = tuple[list[Any], Token[Any]]
 
     from flyball.faults import Faults
     from flyball.hooks import Hook, Hooks
@@ -57,17 +55,17 @@ SEVERAL = float("-inf")  # in place of a deadline; earlier than every moment, so
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"", "0", "false", "no", "off"})
 
-
-# Invocations of this thread or task, the innermost first: its Runtime, its deadline, and the one around it.
+# Invocations of this thread or task, innermost first: [its Runtime, its deadline, the one around it]. Without
+# Runtime it is over: tasks begun inside it may live longer, and still know it.
 _invocation: ContextVar[Any] = ContextVar("flyball.invocation", default=None)
 
 
-def _own_deadline(shared: Runtime) -> float | None:
-    """The deadline of the innermost invocation of `shared` in this thread or task."""
+def _own_invocation(shared: Runtime | None) -> Any:
+    """The innermost invocation of `shared` in this thread or task, None: of any that is not over."""
     inside = _invocation.get()
-    while inside is not None and inside[0] is not shared:
+    while inside is not None and (inside[0] is None if shared is None else inside[0] is not shared):
         inside = inside[2]
-    return None if inside is None else inside[1]
+    return inside
 
 
 def write_to_stdout(line: str) -> None:
@@ -127,10 +125,14 @@ class Runtime:
             hooks: A function, or several, told of each event (flyball.hooks).
             off: Guards call straight through.
         """
+        if not (all(map(isinstance, (function, off), (str, bool))) and callable(write)):
+            from flyball.misuse import refuse_runtime
+
+            refuse_runtime(function, off, write)
         self.function = function
         self.clock: Clock = SystemClock() if clock is None else clock
         self.sleep: Callable[[float], object] = self.clock.sleep
-        self.async_sleep: Callable[[float], object] = _asyncio_sleep
+        self.async_sleep: Callable[[float], object] = asyncio_sleep
         # Epoch seconds, of the only invocation under way; SEVERAL if there are more: ask `deadline`.
         self.deadline_s: float | None = None
         self._deadlines: list[float] = []
@@ -159,13 +161,16 @@ class Runtime:
         """Return the one Target of this name, made if need be."""
         target = self.targets.get(name)
         if target is None:
-            target = self.targets[name] = Target(name, function=self.function)
+            target = self.targets.setdefault(name, made := Target(name, function=self.function))
+            if target is not made:  # another thread was first
+                return target
             if self.hooks is not None:
                 target.watch()
             if self._circuits is not None:
                 self._circuits.expire()
                 self._look_again()
-                for circuit in self._circuits.value or ():  # the kill switch holds until then
+                known = list(self.targets.values())[0].switch  # noqa: RUF015 - at once: other threads declare
+                for circuit in (*(self._circuits.value or ()), known):  # the kill switch holds until then
                     target.apply_circuit(circuit)
             self._apply_document(target)
         return target
@@ -184,22 +189,26 @@ class Runtime:
 
     def enter(self, deadline_s: float) -> Entered:
         """Begin an invocation until `deadline_s`, or until that around ends; returns what `leave` takes."""
-        around_s = _own_deadline(self)
-        if around_s is not None:
-            deadline_s = min(deadline_s, around_s)
+        around = _own_invocation(self)
+        if around is not None:
+            deadline_s = min(deadline_s, around[1])
         with self._lock:
             self._deadlines.append(deadline_s)
             self.deadline_s = deadline_s if len(self._deadlines) == 1 else SEVERAL
-        return deadline_s, _invocation.set((self, deadline_s, _invocation.get()))
+        return (inside := [self, deadline_s, _own_invocation(None)]), _invocation.set(inside)
 
     def leave(self, entered: Entered) -> None:
-        """End the invocation that was entered last in this thread or task."""
-        deadline_s, token = entered
-        _invocation.reset(token)
+        """End the invocation that was entered last in this thread or task; another one may do so."""
+        inside, token = entered
+        inside[0] = None
         with self._lock:
-            self._deadlines.remove(deadline_s)
+            self._deadlines.remove(inside[1])
             left = self._deadlines
             self.deadline_s = None if not left else left[0] if len(left) == 1 else SEVERAL
+        try:  # noqa: SIM105 - contextlib is one import more
+            _invocation.reset(token)
+        except ValueError:  # left elsewhere, as by a generator: nobody looks at what is over
+            pass
 
     def deadline(self) -> float | None:
         """Return when the invocation of this thread or task ends, epoch seconds; None if there is none.
@@ -209,16 +218,14 @@ class Runtime:
         """
         if self.deadline_s != SEVERAL:
             return self.deadline_s
-        own_s = _own_deadline(self)
-        return max(self._deadlines, default=None) if own_s is None else own_s
+        own = _own_invocation(self)
+        return max(self._deadlines, default=None) if own is None else float(own[1])
 
     @property
     def knows(self) -> bool:
         """Whether a document or the circuits (be it that there are none) were ever read."""
-        documents, circuits = self._document, self._circuits
-        return (documents is not None and documents.value is not None) or (
-            circuits is not None and circuits.value is not None
-        )
+        both = (self._document, self._circuits)
+        return any(cached is not None and cached.value is not None for cached in both)
 
     def refuse_unknown(self, target: Target) -> None:
         """Let `target` refuse calls while nothing is known; once, whoever asks again."""
@@ -228,10 +235,9 @@ class Runtime:
 
     def warn_once(self, kind: str, what: str) -> bool:
         """Whether this was not said before."""
-        if (kind, what) in self._warned:
-            return False
+        news = (kind, what) not in self._warned
         self._warned.add((kind, what))
-        return True
+        return news
 
     def renew(self) -> None:
         """Begin anew in a copy of the process: after a fork, after a restore from a snapshot.
@@ -240,16 +246,15 @@ class Runtime:
         counted, holds or has saved is not ours (`Target.renew`). Randomness
         needs no new seed: the clock draws from the kernel.
         """
-        now_s = self.clock.wall_s()
         self._lock = allocate_lock()
         self._flush_at_s = None
-        for cached in (self._document, self._circuits):
-            if cached is not None:
-                cached.renew()
+        for held in (self._document, self._circuits, self.faults):
+            if held is not None:
+                held.renew()
         for target in list(self.targets.values()):
             target.renew()
             if target.name in self._blind and not self.knows:
-                target.begin_blind(now_s)
+                target.begin_blind(self.clock.wall_s())
         self._look_again()
 
     def see_to(self, wall_s: float, monotonic_s: float) -> float:
@@ -282,14 +287,13 @@ class Runtime:
 
     def poll(self, wall_s: float, monotonic_s: float) -> bool:
         """Bring what is published up to date if that is due; True if there was a read (time passed)."""
-        document, circuits = self._document, self._circuits
-        read = False
+        document, circuits, read = self._document, self._circuits, False
         if document is not None and document.due(wall_s, monotonic_s):
             read = True
             if document.refresh(wall_s, monotonic_s, self.clock.draw()):
                 for known in list(self.targets.values()):
                     self._apply_document(known)
-            self._say_refused("document", document.refused)
+            self._say("document", document)
         if circuits is not None and circuits.due(wall_s, monotonic_s):
             read = True
             if circuits.refresh(wall_s, monotonic_s, self.clock.draw()):
@@ -298,15 +302,15 @@ class Runtime:
                 for circuit in circuits.value or ():
                     for concerned in self._concerned(circuit):
                         concerned.apply_circuit(circuit)
-            self._say_refused("circuit", circuits.refused)
+            self._say("circuit", circuits)
         return read
 
-    def _say_refused(self, what: str, error: Exception | None) -> None:
-        """Warn, once, that what was published is not obeyed: nobody must wait for it in vain."""
-        if error is not None and self.warn_once("refused", what):
-            from flyball.misuse import warn_refused
+    def _say(self, what: str, cached: Cached[Any]) -> None:
+        """Warn, once, of what was published and is not obeyed, or is never read: nobody must wait in vain."""
+        if cached.refused is not None or cached.unread:
+            from flyball.misuse import warn_of_source
 
-            warn_refused(what, error)
+            warn_of_source(self, what, cached)
 
     def _concerned(self, circuit: Circuit) -> Sequence[Target]:
         if is_kill_switch(circuit):
@@ -315,25 +319,35 @@ class Runtime:
         return () if known is None else (known,)
 
     def flush(self) -> int:
-        """Write the metrics of all targets now; returns the number of lines. Never raises an OSError."""
+        """Write the metrics of all targets now; returns the number of lines. Raises no Exception."""
         now_s = self.clock.wall_s()
         self._flush_at_s = now_s + FLUSH_S
         self._look_again()
-        from flyball.telemetry import flush  # after the first calls, not before them
+        from flyball.telemetry import emf_lines  # after the first calls, not before them
 
         lines = 0
         for target in list(self.targets.values()):
-            counters = target.counters
-            try:
-                written = flush(target, now_s, self._flush_write)
-            except OSError:  # a closed or full stdout must not fail the function it reports on
-                written = 0
-            lines += written
+            counters = target.take_counters()
+            name, function = target.name, target.function
+            lines += self._write(emf_lines(counters, target=name, function=function, now_s=now_s))
             if self.hooks is not None and not counters.empty:
                 from flyball.hooks import MetricsFlushed
 
-                self.hooks.emit(MetricsFlushed(target.name, target.function, counters))
-        return lines if self.faults is None else lines + self.faults.flush(now_s, self._flush_write)
+                self.hooks.emit(MetricsFlushed(name, function, counters))
+        return lines if self.faults is None else lines + self._write(self.faults.take_lines(now_s))
+
+    def _write(self, lines: Sequence[str]) -> int:
+        """Write the lines; returns their number. What cannot be written must not fail the function."""
+        try:
+            for line in lines:
+                self._flush_write(line)
+        except Exception as error:  # noqa: BLE001 - a closed, full or missing stdout; somebody's own `write`
+            if self.warn_once("unwritten", ""):
+                from flyball.misuse import warn_unwritten
+
+                warn_unwritten(error)
+            return 0
+        return len(lines)
 
     def flush_if_due(self, now_s: float) -> None:
         """Write the metrics if the last time is FLUSH_S ago."""
@@ -341,13 +355,6 @@ class Runtime:
             self._flush_at_s = now_s + FLUSH_S
         elif now_s >= self._flush_at_s or now_s < self._flush_at_s - 2.0 * FLUSH_S:  # or the clock went back
             self.flush()
-
-
-def _asyncio_sleep(seconds: float) -> object:
-    # By name: `import asyncio` would cost every synchronous function a tenth of a second.
-    from importlib import import_module
-
-    return import_module("asyncio").sleep(seconds)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Runtime:
@@ -365,14 +372,15 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Runtime:
             bound = "application/environment/configuration"
             raise SettingsError(f"{variable}={path!r} must be {bound}", field=variable)
         if path and variable == "FLYBALL_AGENT":
-            documents = AgentDocuments(*parts)
+            from flyball.agent import AgentDocuments, agent_port
+
+            documents = AgentDocuments(*parts, port=agent_port(environ))
         elif path:
             from flyball.appconfigdata import AppConfigDataDocuments
 
             documents = AppConfigDataDocuments(*parts)
     circuits: CircuitSource | None = None
-    table = environ.get("FLYBALL_CIRCUITS_TABLE", "")
-    if table:
+    if table := environ.get("FLYBALL_CIRCUITS_TABLE", ""):
         from flyball.aws import DynamoCircuits
 
         circuits = DynamoCircuits(table=table)
@@ -385,8 +393,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Runtime:
         circuits=circuits,
         off=switch in _YES,
     )
-    faults = environ.get("FLYBALL_FAULTS", "")
-    if faults:
+    if faults := environ.get("FLYBALL_FAULTS", ""):
         from flyball.faults_json import turn_on
 
         turn_on(faults, shared)

@@ -15,7 +15,7 @@ see: a fleet's rate divided by its environments.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -27,9 +27,14 @@ from flyball.document import REVISION_MAX
 from flyball.environment import Runtime
 from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget, runtime
+from flyball.guard import target as declared
+from flyball.misuse import number
 from flyball.records import FLEET, FORCED, BreakerParams, Circuit, CircuitState, RetryParams, is_kill_switch
+from flyball.stacked import captured_by
 from flyball.throttle import MIN_TIMEOUTS
 from flyball.wrap import Plan
+
+_MAX, _MIN_S = 1e9, 1e-9  # beyond these a number is a mistake
 
 
 class Explanation(NamedTuple):
@@ -77,11 +82,15 @@ def explain(
         now_s: Epoch seconds; None = by the Runtime's clock (a bare Target has none: 0).
 
     Raises:
-        SettingsError: The subject is not guarded, or no target has this name.
+        SettingsError: The subject is not guarded, no target has this name, or a number is out of its range.
 
     >>> explain(Target("payments-api")).worst_case_s
     6.7
     """
+    if calls_per_s is not None:
+        number("calls_per_s", calls_per_s, 0.0, _MAX, "calls of one environment, >= 0, or None")
+    if function_timeout_s is not None:
+        number("function_timeout_s", function_timeout_s, _MIN_S, _MAX, "seconds, > 0, or None")
     who = _subject(subject, within)
     target, shared = who.target, who.shared
     if now_s is None:
@@ -124,22 +133,11 @@ def _subject(subject: object, within: Runtime | None) -> _Subject:
         return _Subject(within, subject, None, None)
     if isinstance(subject, GuardedTarget):
         return _Subject(subject._runtime, subject.target, subject.idempotent, None)
-    for plan in _captured_by(subject):
+    for plan in captured_by(subject):
         if isinstance(plan, Plan):
             idempotent = None if plan.key is not None else plan.idempotent  # with a key, each call says it
             return _Subject(plan.runtime, plan.target, idempotent, bool(plan.timeout))
     raise SettingsError(f"{subject!r} is neither a target nor a guarded function", field="subject")
-
-
-def _captured_by(function: object) -> Iterator[object]:
-    """What a function holds in its closure, and those it wraps; a guarded one holds its plan."""
-    while function is not None:
-        for cell in getattr(function, "__closure__", None) or ():
-            try:
-                yield cell.cell_contents
-            except ValueError:  # not filled yet
-                continue
-        function = getattr(function, "__wrapped__", None)
 
 
 # --- sentences ------------------------------------------------------------------------
@@ -315,9 +313,9 @@ def _time(who: _Subject, worst_s: float) -> str:
 def _waits_s(retry: RetryParams, attempts: int, base_ms: float) -> float:
     """The longest waits between so many attempts, together."""
     total_ms, wait_ms = 0.0, None
-    for number in range(1, attempts):
+    for retried in range(1, attempts):
         wait_ms = pause_ms(
-            number, base_ms=base_ms, cap_ms=retry.cap_ms, draw=1.0, jitter=retry.jitter, previous_ms=wait_ms
+            retried, base_ms=base_ms, cap_ms=retry.cap_ms, draw=1.0, jitter=retry.jitter, previous_ms=wait_ms
         )
         total_ms += wait_ms
     return total_ms / 1_000.0
@@ -329,7 +327,10 @@ def _worst_s(retry: RetryParams, attempts: int) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the explanation of a target as the environment variables configure it; 1 if it has warnings."""
+    """Print the explanation of a target as the environment variables configure it; 1 if it has warnings.
+
+    Exits with 2 if a name, a number or an environment variable cannot be used.
+    """
     from argparse import ArgumentParser
 
     parser = ArgumentParser(
@@ -339,13 +340,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls-per-s", type=float, help="of one execution environment")
     parser.add_argument("--function-timeout-s", type=float)
     given = parser.parse_args(arguments)
-    shared = runtime()
-    explanation = explain(
-        shared.target(given.target),
-        calls_per_s=given.calls_per_s,
-        function_timeout_s=given.function_timeout_s,
-        within=shared,
-    )
+    try:
+        explanation = explain(
+            declared(given.target).target,
+            calls_per_s=given.calls_per_s,
+            function_timeout_s=given.function_timeout_s,
+            within=runtime(),
+        )
+    except SettingsError as error:
+        parser.error(str(error))
     sys.stdout.write(explanation.text + "\n")
     return 1 if explanation.warnings else 0
 

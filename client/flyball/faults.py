@@ -171,19 +171,18 @@ class Faults:
                     injection.count += 1
         return [injection.fault for injection in met]
 
-    def flush(self, now_s: float, write: Callable[[str], object]) -> int:
-        """Write how many attempts were injected since the last flush; returns the number of lines."""
+    def take_lines(self, now_s: float) -> list[str]:
+        """Return the lines of metrics about attempts that were injected since the last time."""
         with self._lock:
             counts, self._counts = self._counts, {}
             self._rest()
-        lines = 0
-        for name, count in counts.items():
-            try:
-                write(_line({METRIC: count}, [], name, self._within.function, now_s))
-            except OSError:  # as in Runtime.flush
-                continue
-            lines += 1
-        return lines
+        function = self._within.function
+        return [_line({METRIC: count}, [], name, function, now_s) for name, count in counts.items()]
+
+    def renew(self) -> None:
+        """Begin anew in a copy of the process: what was counted is the original's to report."""
+        self._lock = allocate_lock()
+        self._counts = {}
 
 
 def _script(faults: list[Fault], told_s: float | None) -> tuple[float, Exception | None]:
@@ -292,12 +291,11 @@ def inject(
         SettingsError: There is nothing to inject, more than one way to fail, or
             a number is out of its range.
     """
-    if isinstance(target, str):
-        from flyball.guard import runtime
+    from flyball.misuse import subject
 
-        shared, name = (runtime() if within is None else within), target
-    else:
-        shared, name = target._runtime, target.target.name
+    shared, name = subject(target, within)
+    if not isinstance(seed, int | None):
+        refuse("seed", seed, "an integer, or None")
     fault = checked(Fault(name, error, latency_s, throttle, timeout_s, ratio), "")
     injection = Injection(fault, shared.clock, draws(shared, seed))
     with _entering:
@@ -329,7 +327,9 @@ def checked(fault: Fault, path: str) -> Fault:
     if ways > 1 or (not ways and not fault.latency_s):
         refuse(f"{path}error", fault.error, "one of error, throttle and timeout_s, or a latency_s alone")
     try:
-        fault.raised()
+        raised: object = fault.raised()
+        if not isinstance(raised, Exception | None):
+            raise TypeError(f"{raised!r} is an interruption")
     except TypeError as cause:
         raise wrong(f"{path}error", fault.error, "a kind that takes a message, or an instance") from cause
     return fault

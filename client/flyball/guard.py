@@ -1,4 +1,4 @@
-"""What users take hold of: a target, its forms of guarding, and the extent of an invocation.
+"""What users take hold of: a target and its forms of guarding.
 
     payments = flyball.target("payments-api", on=(PaymentError,), idempotent=True)
 
@@ -20,10 +20,10 @@ forms are in `flyball.permit`.
 
 from __future__ import annotations
 
-from functools import wraps
+from _thread import allocate_lock
 
 from flyball.call import Target
-from flyball.environment import DEADLINE_MARGIN_S, Runtime, from_environment
+from flyball.environment import Runtime, from_environment
 from flyball.functions import CO_COROUTINE, CO_GENERATOR, code_flags, takes
 from flyball.records import is_target_name
 from flyball.wrap import Kinds, Plan, Site, async_wrapper, sync_wrapper
@@ -31,7 +31,6 @@ from flyball.wrap import Kinds, Plan, Site, async_wrapper, sync_wrapper
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, TypeVar, overload
 
     from flyball.deadletter import DeadLetter, Sink, ValueKeeper
@@ -44,34 +43,44 @@ __all__ = [
     "GuardedTarget",
     "configure",
     "flush",
-    "handler",
-    "invocation",
     "runtime",
     "target",
 ]
 
 # Libraries whose decorators repeat a function: a guard that may repeat as well multiplies (flyball.stacked).
-_RETRIERS = frozenset({"backoff", "backon", "retry", "retrying", "stamina", "tenacity"})
+_RETRIERS = frozenset({"backoff", "backon", "flyball", "retry", "retrying", "stamina", "tenacity"})
 _WHEN_UNKNOWN = ("closed", "open")
 _NOT_GIVEN = object()
+_NONE = type(None)
 
 _runtime: Runtime | None = None
+_making = allocate_lock()
 
 
 def runtime() -> Runtime:
     """Return the process's Runtime, made from the environment variables at first use."""
     global _runtime  # noqa: PLW0603 - one environment, one runtime
-    if _runtime is None:
-        _runtime = from_environment()
-    return _runtime
+    shared = _runtime
+    if shared is None:
+        made = from_environment()
+        with _making:  # two threads at once: the targets of either must be known to the other
+            shared = _runtime = _runtime or made
+    return shared
 
 
 def configure(new: Runtime | None) -> Runtime | None:
     """Make `new` the process's Runtime and return the one before; None starts anew from the environment.
 
     Targets belong to the Runtime under which they were declared.
+
+    Raises:
+        SettingsError: It is no Runtime.
     """
     global _runtime
+    if not _is(new, Runtime, _NONE):
+        from flyball.misuse import refuse
+
+        refuse("new", new, "a Runtime, or None to begin anew from the environment")
     before, _runtime = _runtime, new
     return before
 
@@ -106,14 +115,20 @@ def target(
 
     Raises:
         SettingsError: `name` cannot be used everywhere, `on` or `ignore` holds what
-            is no exception class, `when_unknown` is neither word, or an environment
-            variable cannot be obeyed.
+            is no class of Exceptions, `idempotent` is neither True nor False, `when_unknown`
+            is neither word, or an environment variable cannot be obeyed.
     """
     failures, neutral = (kinds if isinstance(kinds, tuple) else (kinds,) for kinds in (on, ignore))
-    if not (is_target_name(name) and _are_exceptions(failures) and _are_exceptions(neutral)):
+    if not (
+        is_target_name(name)
+        and _are_exceptions(failures)
+        and _are_exceptions(neutral)
+        and _is(idempotent, bool)
+        and _is(within, Runtime, _NONE)
+    ):
         from flyball.misuse import refuse_target
 
-        refuse_target(name, {"on": failures, "ignore": neutral})
+        refuse_target(name, {"on": failures, "ignore": neutral}, idempotent, within)
     if when_unknown not in _WHEN_UNKNOWN:
         from flyball.misuse import refuse_word
 
@@ -126,7 +141,16 @@ def target(
 
 
 def _are_exceptions(kinds: tuple[object, ...]) -> bool:
-    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+    # An interruption (BaseException) is never caught: to declare one would change nothing.
+    return all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
+
+
+def _is(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds)
+
+
+def _is_function(value: object) -> bool:
+    return value is None or callable(value)
 
 
 def _library_of(function: object) -> str:
@@ -213,10 +237,15 @@ class GuardedTarget:
             SettingsError: It is no function, or a generator (guard what makes the request),
                 there is no such argument, or repetition is declared in both ways.
         """
-        if idempotency_key is not None and idempotent is not None:
-            from flyball.misuse import refuse_both
+        usable = _is(timeout, str) and _is(idempotent, bool, _NONE) and _is_function(verdict)
+        if idempotency_key is not None:
+            usable = (
+                usable and idempotent is None and (_is(idempotency_key, str) or _is_function(idempotency_key))
+            )
+        if not usable:
+            from flyball.misuse import refuse_options
 
-            refuse_both(idempotent, idempotency_key)
+            refuse_options(timeout, idempotent, idempotency_key, verdict)
 
         def decorate(inner: Any) -> Any:
             return self._guarded(inner, fallback, timeout, idempotent, idempotency_key, dead_letter, verdict)
@@ -234,7 +263,7 @@ class GuardedTarget:
         verdict: Verdict | None,
     ) -> Any:
         flags, site, answer = code_flags(inner), self._site, _answering(fallback)
-        usable = callable(inner) and not flags & CO_GENERATOR
+        usable = callable(inner) and not flags & CO_GENERATOR and not isinstance(inner, staticmethod)
         if not usable or (timeout and not takes(inner, timeout)):
             from flyball.misuse import refuse_function
 
@@ -330,6 +359,10 @@ class GuardedTarget:
         """
         from flyball.permit import Attempts
 
+        if not _is(idempotent, bool, _NONE):
+            from flyball.misuse import refuse
+
+            refuse("idempotent", idempotent, "True, False or None")
         repeatable, key = (self.idempotent if idempotent is None else idempotent), None
         if idempotency_key is not _NOT_GIVEN:
             from flyball.idempotency import key_text, say_missing
@@ -343,56 +376,6 @@ class GuardedTarget:
             if not repeatable:
                 say_missing(self._runtime, self.target.name, "attempts()", stacklevel=3)
         return Attempts(self._site, repeatable, self._keeper(dead_letter, payload, key))
-
-
-class invocation:  # noqa: N801 - reads as a statement: `with flyball.invocation(context):`
-    """The extent of one Lambda invocation: a deadline for all guarded calls, and metrics at its end.
-
-    Invocations of a host with concurrency may overlap: each thread or task obeys
-    its own. One inside another never lengthens it.
-
-    Args:
-        context: Lambda's context, or anything with `get_remaining_time_in_millis`.
-        within: The Runtime; default the process's.
-    """
-
-    __slots__ = ("_context", "_entered", "_within")
-
-    def __init__(self, context: Any, *, within: Runtime | None = None) -> None:
-        self._context = context
-        self._within = within
-
-    def __enter__(self) -> None:
-        shared = self._within = runtime() if self._within is None else self._within
-        # 0 is a value: no time is left. Only a missing clock means no deadline.
-        remaining_s = self._context.get_remaining_time_in_millis() / 1_000.0
-        self._entered = shared.enter(shared.clock.wall_s() + remaining_s - DEADLINE_MARGIN_S)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._within is not None  # noqa: S101 - entered
-        self._within.leave(self._entered)
-        self._within.flush()
-
-
-def handler(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Decorate a Lambda handler, plain or not: each invocation sets the deadline and writes the metrics."""
-    if code_flags(function) & CO_COROUTINE:
-
-        @wraps(function)
-        async def handled_async(event: Any, context: Any) -> Any:
-            with invocation(context):
-                return await function(event, context)
-
-        return handled_async
-
-    @wraps(function)
-    def handled(event: Any, context: Any) -> Any:
-        with invocation(context):
-            return function(event, context)
-
-    return handled
 
 
 def flush() -> int:

@@ -14,11 +14,16 @@ are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 
 from flyball.call import Call, Target
 from flyball.named import NamedTuple
 from flyball.outcome import Counters, Outcome, Rejected, RejectReason
 from flyball.records import CircuitState, TargetParams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class RetryScheduled(NamedTuple):
@@ -102,25 +107,52 @@ Event = (
 )
 Hook = Callable[[Event], object]
 
+# Two hooks that call a target which is open would tell each other of it for ever.
+DEPTH_MAX = 2
+_depth: ContextVar[int] = ContextVar("flyball.hooks", default=0)
+
 
 class Hooks:
-    """All hooks of one Runtime. `failed` counts what they raised, `last_error` keeps the newest of it."""
+    """All hooks of one Runtime. `failed` counts what they raised, `last_error` keeps the newest of it.
+
+    Without its traceback, which would keep alive the frames of the call in which it came, arguments and all.
+    """
 
     __slots__ = ("_hooks", "failed", "last_error")
 
     def __init__(self, hooks: Hook | Iterable[Hook]) -> None:
-        self._hooks: tuple[Hook, ...] = (hooks,) if callable(hooks) else tuple(hooks)
+        several: Any = hooks
+        given = tuple(several) if not callable(several) and hasattr(several, "__iter__") else (several,)
+        if not all(callable(hook) for hook in given):
+            from flyball.misuse import refuse
+
+            refuse("hooks", hooks, "a function of an event, or several")
+        self._hooks: tuple[Hook, ...] = given
         self.failed = 0
         self.last_error: Exception | None = None
 
     def emit(self, event: Event) -> None:
-        """Tell every hook; an Exception of one does not keep it from the next."""
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is not the user's call
-                self.failed += 1
-                self.last_error = error
+        """Tell every hook; an Exception of one does not keep it from the next.
+
+        What a hook causes by guarded calls of its own is told as well; what that causes, is not.
+        """
+        depth = _depth.get()
+        if depth >= DEPTH_MAX:
+            return
+        before = _depth.set(depth + 1)
+        try:
+            for hook in self._hooks:
+                self._tell(hook, event)
+        finally:
+            _depth.reset(before)
+
+    def _tell(self, hook: Hook, event: Event) -> None:
+        try:
+            hook(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not the user's call
+            self.failed += 1
+            self.last_error = error.with_traceback(None)
+            error.__context__ = None  # the call's own error, and its frames
 
     def drain(self, target: Target) -> None:
         """Tell what happened to the circuit of `target` since the last time."""

@@ -148,13 +148,16 @@ def say_missing(shared: Runtime, target: str, function: str, *, stacklevel: int)
 
         shared.hooks.emit(KeyMissing(target, function))
     if shared.warn_once("key", f"{target}/{function}"):
+        from contextlib import suppress
         from warnings import warn
 
-        warn(
-            f"a call of {target!r} by {function} has no idempotency key: it is made once, and never repeated",
-            FlyballWarning,
-            stacklevel=stacklevel,
-        )
+        with suppress(FlyballWarning):  # where warnings are errors, the call is made all the same
+            warn(
+                f"a call of {target!r} by {function} has no idempotency key: it is made once, and never "
+                "repeated",
+                FlyballWarning,
+                stacklevel=stacklevel,
+            )
 
 
 def _hint(name: str, parameters: Any) -> str:

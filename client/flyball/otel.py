@@ -82,10 +82,14 @@ class OpenTelemetry:
             meter: Default the one of the global provider, named "flyball".
 
         Raises:
-            SettingsError: No meter was given, and opentelemetry-api is not installed.
+            SettingsError: It is no meter, or none was given, and opentelemetry-api is not installed.
         """
         if meter is None:
             meter = _global_meter()
+        if not callable(getattr(meter, "create_counter", None)):
+            from flyball.misuse import refuse
+
+            refuse("meter", meter, "a meter of OpenTelemetry, or None for the global provider's")
         self._counts = {name: meter.create_counter(PREFIX + name, unit="1") for name in COUNT_METRICS}
         self._latency = meter.create_histogram(PREFIX + LATENCY, unit="ms", description="of attempts")
         self._rejected = meter.create_counter(PREFIX + "rejected_calls", unit="1")
@@ -104,7 +108,7 @@ class OpenTelemetry:
                 where["function"] = function
                 for name, value in counts_of(counters).items():
                     self._counts[name].add(value, where)
-                for latency_ms in counters.latencies_ms:
+                for latency_ms in counters.latencies_ms.copy():  # a late call may add to them
                     self._latency.record(latency_ms, where)
             case CallRejected(_, reason, _):
                 self._rejected.add(1, {**where, "reason": reason.name.lower()})

@@ -30,11 +30,14 @@ from typing import Self
 
 from flyball.call import Call
 from flyball.outcome import GaveUp, Outcome, Rejected
-from flyball.wrap import Site, resolved
+from flyball.wrap import Site, attempt_s, resolved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from flyball.deadletter import ValueKeeper
+
+
+_FAILURES: tuple[type, ...] = (Outcome, BaseException)
 
 
 class Permit:
@@ -133,17 +136,13 @@ class Permit:
 
     @property
     def timeout_s(self) -> float | None:
-        """Seconds that this attempt may take, >= 0; None if flyball is switched off."""
-        return None if self._call is None else self._call.timeout_s(self._site.runtime.clock.wall_s())
+        """Seconds that this attempt may take, >= 0.01; None if flyball is switched off."""
+        return None if self._call is None else attempt_s(self._call, self._site.runtime.clock.wall_s())
 
     # --- the verdict ------------------------------------------------------------------
 
     def success(self) -> None:
-        """The target answered well.
-
-        Raises:
-            RuntimeError: There was a verdict already.
-        """
+        """The target answered well; raises as `failure` does."""
         self._decide()
         if self._call is not None:
             self._site.succeeded(self._call, self._begun_s)
@@ -156,7 +155,12 @@ class Permit:
 
         Raises:
             RuntimeError: There was a verdict already.
+            SettingsError: It is no failure.
         """
+        if found is Outcome.SUCCESS or not isinstance(found, _FAILURES):
+            from flyball.misuse import refuse_outcome
+
+            refuse_outcome(found)
         self._decide()
         follows = self._fail(found) is not None
         if not self._entered:  # there is no block that could be left
@@ -164,11 +168,7 @@ class Permit:
         return follows
 
     def ignore(self) -> None:
-        """The attempt ended, and says nothing about the target.
-
-        Raises:
-            RuntimeError: There was a verdict already.
-        """
+        """The attempt ended, and says nothing about the target; raises as `failure` does."""
         self.failure(Outcome.IGNORED)
 
     def _fail(self, found: Outcome | BaseException) -> float | None:

@@ -31,12 +31,12 @@ DOCUMENT_AGE_S = 10.0  # the Agent itself polls every 45 s; asking it costs a mi
 CIRCUIT_AGE_S = 5.0
 BACKOFF_S = 1.0  # first pause after a failed read; doubles
 BACKOFF_MAX_S = 60.0
+# So many failed reads without one that did not are no hiccup: 1 + 2 s at least, and someone should look.
+UNREAD = 3
 # Environments started together must not ask together: up to a tenth later.
 AGE_JITTER = 0.1
 # Of no time at all.
 STALE = (float("inf"), float("-inf"), float("-inf"))
-AGENT_PORT = 2772
-AGENT_TIMEOUT_S = 0.5
 
 
 class DocumentSource(Protocol):
@@ -52,7 +52,10 @@ class DocumentSource(Protocol):
 
 
 class CircuitSource(Protocol):
-    """Reads the circuit items of all targets at once, so that many targets cost one read (K5)."""
+    """Reads the circuit items of all targets at once, so that many targets cost one read (K5).
+
+    May have an attribute `refused`: the ContractError of an item among those read last.
+    """
 
     def read(self, targets: Sequence[str], function: str) -> Sequence[Circuit]:
         """Return the items that exist: each target's of function and fleet, and the kill switch."""
@@ -69,11 +72,13 @@ class Cached(Generic[T]):
     `value` is None until something was read: never loaded is not the same as
     loaded at time 0. `bad` counts contents that were refused, `failed` reads
     that failed, `older` values that would have gone back. `refused` is why the
-    content read last was refused, None if it was not.
+    content read last was refused, None if it was not. `unread` is why nothing could be
+    read so far, once that lasts; "" otherwise.
     """
 
     __slots__ = (
         "_accepts",
+        "_answered",
         "_interval_s",
         "_lock",
         "_max_age_s",
@@ -85,6 +90,7 @@ class Cached(Generic[T]):
         "failed",
         "older",
         "refused",
+        "unread",
         "value",
     )
 
@@ -109,6 +115,8 @@ class Cached(Generic[T]):
         self.failed = 0
         self.older = 0
         self.refused: ContractError | None = None
+        self.unread = ""
+        self._answered = False  # whether any read did not fail
 
     def due(self, wall_s: float, monotonic_s: float) -> bool:
         """Whether the value must be read again: unless both clocks say that the last read is recent."""
@@ -167,10 +175,13 @@ class Cached(Generic[T]):
             self.refused = cause
             value = None
         # A source only advises: its own faults must not fail the call it was asked for (O5).
-        except Exception:  # noqa: BLE001
+        except Exception as cause:  # noqa: BLE001
             self.failed += 1
+            if not self._answered and self.failed >= UNREAD:
+                self.unread = f"{type(cause).__name__}: {cause}"  # its text alone: it holds frames
             self._pause_s = min(BACKOFF_MAX_S, 2.0 * self._pause_s)
             return False
+        self._answered, self.unread = True, ""
         self._pause_s = BACKOFF_S
         self._interval_s = self._max_age_s * jitter
         if value is None:
@@ -208,7 +219,15 @@ class CachedDocument(Cached[Document]):
 
 def cached_document(source: DocumentSource, *, max_age_s: float = DOCUMENT_AGE_S) -> CachedDocument:
     """Return the cache of a document source."""
+    _readable("documents", source)
     return CachedDocument(source, max_age_s=max_age_s)
+
+
+def _readable(field: str, source: object) -> None:
+    if not callable(getattr(source, "read", None)):
+        from flyball.misuse import refuse
+
+        refuse(field, source, "a source, with a method read() (flyball.sources), or None")
 
 
 def cached_circuits(
@@ -219,7 +238,15 @@ def cached_circuits(
     max_age_s: float = CIRCUIT_AGE_S,
 ) -> Cached[Sequence[Circuit]]:
     """Return the cache of the items of `targets()`. Versions are compared where they are obeyed."""
-    return Cached(lambda: source.read(targets(), function), max_age_s=max_age_s)
+    _readable("circuits", source)
+
+    def read() -> Sequence[Circuit]:
+        items = source.read(targets(), function)
+        cached.refused = getattr(source, "refused", None)  # one of several
+        return items
+
+    cached = Cached(read, max_age_s=max_age_s)
+    return cached
 
 
 class StaticDocuments:
@@ -253,12 +280,29 @@ class StaticCircuits:
         ]
 
 
-def _decoded(data: bytes) -> Document | None:
-    if not data:
-        return None
-    from flyball.document import decode_document  # not before there is one: a cold start waits for imports
+class Decoded:
+    """Bytes as the document that they are; those that were read last are not decoded again."""
 
-    return decode_document(data)
+    __slots__ = ("_data", "_document")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._document: Document | None = None
+
+    def of(self, data: bytes) -> Document | None:
+        """Return the document, None if there are no bytes.
+
+        Raises:
+            ContractError: They are none.
+        """
+        if not data:
+            return None
+        if data != self._data:
+            from flyball.document import decode_document  # not before there is one: a cold start waits
+
+            self._document = decode_document(data)
+            self._data = data
+        return self._document
 
 
 class FileDocuments:
@@ -267,12 +311,13 @@ class FileDocuments:
     A file has no replicas that lag behind: what it says now, somebody has put there.
     """
 
-    __slots__ = ("_path",)
+    __slots__ = ("_decoded", "_path")
 
     replaced = True
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._decoded = Decoded()
 
     def read(self) -> Document | None:
         """Return the document; None if the file is empty."""
@@ -281,82 +326,19 @@ class FileDocuments:
                 data = file.read(DOCUMENT_BYTES_MAX + 1)
         except OSError as cause:
             raise SourceError(f"cannot read {self._path}: {cause}", source="file") from cause
-        return _decoded(data)
+        return self._decoded.of(data)
 
 
 class EnvironmentDocuments:
     """A document in an environment variable: settings that ship with the function."""
 
-    __slots__ = ("_variable",)
+    __slots__ = ("_decoded", "_variable")
 
     def __init__(self, variable: str = "FLYBALL_DOCUMENT") -> None:
         self._variable = variable
+        self._decoded = Decoded()
 
     def read(self) -> Document | None:
         """Return the document; None if the variable is absent or empty."""
         text = os.environ.get(self._variable, "")
-        return _decoded(text.encode(errors="replace"))
-
-
-class AgentDocuments:
-    """The document as the AppConfig Agent (a Lambda extension) serves it on localhost.
-
-    The Agent polls AppConfig and caches; this asks the Agent. Every read opens
-    its own connection: one that was kept over a freeze would be a dead one.
-
-    It is one process with one session, so it never serves an older configuration
-    by itself: another `Configuration-Version` than that of the document read
-    before means that AppConfig has moved on, be it back. An Agent that does not
-    name versions cannot say so.
-    """
-
-    __slots__ = ("_known", "_path", "_port", "_timeout_s", "host", "replaced")
-
-    def __init__(
-        self,
-        application: str,
-        environment: str,
-        configuration: str,
-        *,
-        host: str = "localhost",
-        port: int = AGENT_PORT,
-        timeout_s: float = AGENT_TIMEOUT_S,
-    ) -> None:
-        from urllib.parse import quote
-
-        parts = zip(
-            ("applications", "environments", "configurations"),
-            (application, environment, configuration),
-            strict=True,
-        )
-        self._path = "".join(f"/{kind}/{quote(name, safe='')}" for kind, name in parts)
-        self.host = host
-        self._port = port
-        self._timeout_s = timeout_s
-        # Revision read last, and the configuration version under which it was read first.
-        self._known: tuple[int, str | None] = (-1, None)
-        self.replaced = False
-
-    def read(self) -> Document | None:
-        """Return the document; None if the answer is empty (unchanged, or nothing deployed)."""
-        from http.client import HTTPConnection, HTTPException
-
-        connection = HTTPConnection(self.host, self._port, timeout=self._timeout_s)
-        try:
-            connection.request("GET", self._path)
-            response = connection.getresponse()
-            data = response.read(DOCUMENT_BYTES_MAX + 1)
-            status, version = response.status, response.getheader("Configuration-Version")
-        except (OSError, HTTPException) as cause:
-            raise SourceError(f"the AppConfig Agent does not answer: {cause!r}", source="agent") from cause
-        finally:
-            connection.close()
-        if status not in (200, 204):
-            raise SourceError(f"the AppConfig Agent answers {status} for {self._path}", source="agent")
-        document = _decoded(data)
-        if document is not None:
-            revision, known = self._known
-            self.replaced = None not in (known, version) and version != known
-            if document.revision != revision:
-                self._known = document.revision, version
-        return document
+        return self._decoded.of(text.encode(errors="replace"))

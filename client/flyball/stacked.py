@@ -13,11 +13,12 @@ Failures" (retry at one layer only).
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType, TracebackType
 
 from flyball.environment import Runtime
 from flyball.errors import FlyballWarning
+from flyball.wrap import Plan
 
 
 def sdk_retries(error: BaseException) -> int:
@@ -30,7 +31,7 @@ def sdk_retries(error: BaseException) -> int:
 
 def notice_decorated(shared: Runtime, target: str, function: object, library: str) -> None:
     """Tell that a guard that may repeat its function was put around the retry loop of `library`."""
-    if shared.warn_once("decorated", target):
+    if (library != "flyball" or _repeats(function)) and shared.warn_once("decorated", target):
         name = getattr(function, "__qualname__", repr(function))
         _warn(
             f"{name} is repeated by {library} already, and a guard of {target!r} that may repeat it was put "
@@ -38,6 +39,25 @@ def notice_decorated(shared: Runtime, target: str, function: object, library: st
             "idempotent=False here",
             None,
         )
+
+
+def _repeats(function: object) -> bool:
+    """Whether a function of ours repeats what it decorates; a guard need not."""
+    for plan in captured_by(function):
+        if isinstance(plan, Plan):
+            return plan.idempotent or plan.key is not None
+    return True
+
+
+def captured_by(function: object) -> Iterator[object]:
+    """Yield what a function holds in its closure, and those it wraps; a guarded one holds its plan."""
+    while function is not None:
+        for cell in getattr(function, "__closure__", None) or ():
+            try:
+                yield cell.cell_contents
+            except ValueError:  # not filled yet
+                continue
+        function = getattr(function, "__wrapped__", None)
 
 
 def notice(shared: Runtime, target: str, error: BaseException) -> None:

@@ -68,7 +68,8 @@ def emf_lines(counters: Counters, *, target: str, function: str, now_s: float) -
     if counters.empty:
         return []
     counts = counts_of(counters)
-    latencies = [round(latency, 3) for latency in counters.latencies_ms]
+    # A copy: a call that looked before these were taken away may still add to them.
+    latencies = [round(latency, 3) for latency in counters.latencies_ms.copy()]
     chunks = [latencies[i : i + VALUES_MAX] for i in range(0, len(latencies), VALUES_MAX)] or [[]]
     lines = [_line(counts, chunks[0], target, function, now_s)]
     lines += [_line({}, chunk, target, function, now_s) for chunk in chunks[1:]]
@@ -97,7 +98,7 @@ def flush(target: Target, now_s: float, write: Callable[[str], object]) -> int:
     The counters are swapped before anything is written: a failing `write` loses
     one flush and never counts anything twice.
     """
-    counters, target.counters = target.counters, Counters()
+    counters = target.take_counters()
     lines = emf_lines(counters, target=target.name, function=target.function, now_s=now_s)
     for line in lines:
         write(line)

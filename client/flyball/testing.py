@@ -32,7 +32,8 @@ from flyball.environment import Runtime
 from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget, runtime
 from flyball.layers import layer
-from flyball.records import FLEET, SCHEMA_VERSION, SECTIONS, Circuit, CircuitState, TargetParams
+from flyball.misuse import number, refuse, subject
+from flyball.records import BOUNDS, FLEET, SCHEMA_VERSION, SECTIONS, Circuit, CircuitState, TargetParams
 
 __all__ = [
     "Attempt",
@@ -51,6 +52,7 @@ __all__ = [
 
 # Revisions and versions that no publisher reaches: what a test says, holds against whatever is published.
 _serial = count(2**60)
+FOREVER_S = 1e11  # 3,000 years, either way
 
 
 @contextmanager
@@ -68,10 +70,8 @@ def _target_layer(shared: Runtime, target: Target, put_on: Callable[[], object])
 
 
 def _found(target: str | GuardedTarget, within: Runtime | None) -> tuple[Runtime, Target]:
-    if isinstance(target, str):
-        shared = runtime() if within is None else within
-        return shared, shared.target(target)
-    return target._runtime, target.target
+    shared, name = subject(target, within)
+    return shared, shared.target(name)
 
 
 # --- circuits and parameters ----------------------------------------------------------
@@ -116,7 +116,11 @@ def with_params(
         "targets": {found.name: sections},
         "defaults": {section: getattr(found.params, section)._asdict() for section in SECTIONS},
     }
-    params = decode_document(json.dumps(document).encode(), strict=True).targets[found.name]
+    try:
+        text = json.dumps(document)
+    except (TypeError, ValueError) as cause:  # an object, a set
+        refuse("sections", sections, f"numbers by section and name, as retry={{'max_attempts': 1}}: {cause}")
+    params = decode_document(text.encode(), strict=True).targets[found.name]
     with _target_layer(shared, found, lambda: found.apply_params(params, next(_serial))):
         yield params
 
@@ -149,14 +153,13 @@ def published(
         max_attempts: Override of the attempts; None = as parameters say.
 
     Raises:
-        SettingsError: There is no such state.
+        SettingsError: There is no such state, or a number is none that a client would obey.
     """
     shared, found = _found(target, within)
-    if isinstance(state, str):
-        names = [known.name.lower() for known in CircuitState]
-        if state not in names:
-            raise SettingsError(f"state={state!r} must be one of {', '.join(names)}", field="state")
-        state = CircuitState[state.upper()]
+    state = _state(state)
+    number("lasts_s", lasts_s, -FOREVER_S, FOREVER_S, "seconds from now")
+    _within("breaker", probe_ratio=probe_ratio, close_after=close_after)
+    _within("retry", budget_ratio=budget_ratio, max_attempts=max_attempts)
     now_s = shared.clock.wall_s()
     circuit = Circuit(
         target=found.name,
@@ -181,6 +184,22 @@ def published(
 
     with _target_layer(shared, found, publish):
         yield circuit
+
+
+def _state(state: object) -> CircuitState:
+    names = [known.name.lower() for known in CircuitState]
+    if isinstance(state, str) and state in names:
+        return CircuitState[state.upper()]
+    if not isinstance(state, CircuitState):
+        refuse("state", state, f"one of {', '.join(names)}, or a CircuitState")
+    return state
+
+
+def _within(section: str, **numbers: float | None) -> None:
+    for field, value in numbers.items():
+        low, high = BOUNDS[section][field]
+        if value is not None:
+            number(field, value, low, high, f"a number in [{low:g}, {high:g}]")
 
 
 # --- time -----------------------------------------------------------------------------
@@ -253,7 +272,8 @@ class ControlledClock:
             self._asleep.remove(wake_s)
 
     def _move(self, wall_s: float, monotonic_s: float) -> None:
-        if not wall_s >= 0.0:
+        number("seconds", wall_s, -FOREVER_S, FOREVER_S, "a number of seconds")
+        if wall_s < 0.0:
             raise SettingsError(f"{wall_s!r} s: time does not run backwards; use step()", field="seconds")
         with self._lock:
             self._wall_s += wall_s
@@ -272,6 +292,10 @@ def controlled_clock(
         within: The Runtime; default the process's.
     """
     shared = runtime() if within is None else within
+    if start is not None:
+        number("start", start, -FOREVER_S, FOREVER_S, "epoch seconds, or None")
+    if draw is not None:
+        number("draw", draw, 0.0, 1.0 - 2.0**-53, "a number in [0, 1), or None")
     before = shared.clock
     clock = ControlledClock(
         wall_s=before.wall_s() if start is None else start,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import wraps
 from types import CoroutineType
 
-from flyball.call import Call, Target
+from flyball.call import MIN_ATTEMPT_S, Call, Target
 from flyball.environment import Runtime
 from flyball.errors import BulkheadFull, CircuitOpenError, DeadlineExceeded, RejectedError, ShedError
 from flyball.functions import wants
@@ -41,6 +41,15 @@ REJECTIONS: dict[RejectReason, tuple[type[RejectedError], str]] = {
         'nothing is known of it yet, and it was declared with when_unknown="open"',
     ),
 }
+
+
+def attempt_s(call: Call, now_s: float) -> float:
+    """Return the time that an attempt is told: never 0, which each library takes for something else.
+
+    A socket for "do not wait", aiohttp for "for ever", requests and urllib3 for a mistake. So it may end
+    that much after the deadline.
+    """
+    return max(MIN_ATTEMPT_S, call.timeout_s(now_s))
 
 
 class Site:
@@ -75,11 +84,18 @@ class Site:
         now_s = self.runtime.clock.wall_s()
         outcome, retry_after_s = classify(error, on=self.on, ignore=self.ignore, now_s=now_s)
         wait_s = self.ended(call, outcome, begun_s, retry_after_s)
-        if call.repeatable and getattr(error, "response", None) is not None:
-            from flyball.stacked import notice
-
-            notice(self.runtime, self.target.name, error)
+        self.notice(call, error)
         return wait_s
+
+    def notice(self, call: Call, error: BaseException) -> None:
+        """Tell of retries of the SDK beneath those of `call`. Raises no Exception: the user's passes (K8)."""
+        try:
+            if call.repeatable and getattr(error, "response", None) is not None:
+                from flyball.stacked import notice
+
+                notice(self.runtime, self.target.name, error)
+        except Exception:  # noqa: BLE001, S110 - somebody's attribute; a warning where those are errors
+            pass
 
     def ended(
         self, call: Call, outcome: Outcome, begun_s: float, retry_after_s: float | None = None
@@ -180,7 +196,7 @@ class Plan(Site):
         """The keyword arguments of this attempt."""
         if not self.timeout:
             return kwargs
-        return {**kwargs, self.timeout: call.timeout_s(self.runtime.clock.wall_s())}
+        return {**kwargs, self.timeout: attempt_s(call, self.runtime.clock.wall_s())}
 
     def gives_up(self, error: Exception) -> bool:
         """Whether this last error is for fallback and dead letter: only the target's own failures are."""

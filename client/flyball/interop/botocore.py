@@ -26,6 +26,8 @@ Hazards.
   from the socket, not their sum; the connect time-out is fixed when the client
   is made. Both are 60 s unless configured. botocore of before per-request
   time-outs ignores this.
+* In `adaptive` mode the SDK's rate limiter stays, and cannot be set aside: after throttles it
+  waits before each attempt, for seconds, and knows no deadline. Said once; use `standard`.
 * What the SDK alone would repeat is not repeated: DynamoDB's checksum mismatch,
   IDPCommunicationError of STS. Declare it with `on=` of the target.
 * Nothing is repeated unless the target, or `idempotent=`, says that it may be:
@@ -46,10 +48,12 @@ from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from flyball.breaker import NEVER
 from flyball.errors import RejectedError, SettingsError
 from flyball.faults import InjectedThrottle
 from flyball.guard import GuardedTarget
 from flyball.interop.shell import Held, Shell, library
+from flyball.misuse import refuse, warn
 from flyball.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -107,11 +111,14 @@ class Obedience:
         idempotent: bool | Collection[str] | None,
         timeouts: bool,
     ) -> None:
+        _refuse_others(client)
+        self._shell = Shell(handle)
         if idempotent is None or isinstance(idempotent, bool):
             everything, operations = idempotent, frozenset[str]()
         else:
             everything, operations = False, _known(client, idempotent)
-        self._shell = Shell(handle, idempotent=everything)
+        if everything is not None:
+            self._shell.idempotent = everything
         self._operations = operations
         self._client = client
         self._timeouts = timeouts
@@ -120,6 +127,7 @@ class Obedience:
         self._retry_event = f"needs-retry.{service}"
         self._own_id = f"retry-config-{service}"
         self._own_retries = _retry_handler(client, self._own_id)
+        _say_adaptive(client, self._shell)
         self._handlers: tuple[tuple[str, Callable[..., Any]], ...] = (
             ("before-call", self._gate),
             ("request-created", self._attempt),
@@ -186,7 +194,7 @@ class Obedience:
         if self._timeouts:
             return held.call.timeout_s(now_s)
         deadline_s = self._shell.runtime.deadline()
-        return None if deadline_s is None else deadline_s - now_s
+        return None if deadline_s is None or deadline_s == NEVER else deadline_s - now_s
 
     def _send(self, *, event_name: str, **_: Any) -> None:
         """before-send: a fault on purpose; what it raises is taken for what the connection raised."""
@@ -258,9 +266,27 @@ class Obedience:
         return kinds.from_code(code or parsed.get("Error", {}).get("Code"))(parsed, operation)
 
 
+def _refuse_others(client: object) -> None:
+    if not hasattr(client, "meta") or not hasattr(client.meta, "service_model"):
+        refuse("client", client, "a client of boto3 or botocore; of a resource, resource.meta.client")
+
+
+def _say_adaptive(client: BaseClient, shell: Shell) -> None:
+    config: Any = client.meta.config
+    mode = (config.retries or {}).get("mode")
+    if mode == "adaptive" and shell.runtime.warn_once("adaptive", shell.target.name):
+        warn(
+            f"a client in adaptive mode obeys {shell.target.name!r}: the SDK's own rate limiter waits before "
+            'its attempts, beside ours and past every deadline; use Config(retries={"mode": "standard"})'
+        )
+
+
 def _known(client: BaseClient, operations: Collection[str]) -> frozenset[str]:
     """The operations by name, all of which the client has."""
     names = client.meta.service_model.operation_names
+    given: object = operations
+    if not isinstance(given, Collection):
+        refuse("idempotent", given, "True, False, None, or names of operations, as ('GetItem', 'Query')")
     if isinstance(operations, str):  # a text is a collection of texts
         operations = (operations,)
     for operation in operations:

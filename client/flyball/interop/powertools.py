@@ -38,9 +38,9 @@ from __future__ import annotations
 
 from math import ceil
 
-from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget
 from flyball.interop.shell import Shell
+from flyball.misuse import refuse
 from flyball.outcome import Outcome
 from flyball.records import BreakerParams
 
@@ -93,8 +93,9 @@ def live_config(handle: GuardedTarget, *, cache_age_s: int = CACHE_AGE_S) -> Liv
         cache_age_s: How long Powertools keeps a circuit's state in memory, whole seconds >= 0.
 
     Raises:
-        SettingsError: `cache_age_s` is negative.
+        SettingsError: `cache_age_s` is no whole number, or negative.
     """
-    if cache_age_s < 0:
-        raise SettingsError(f"cache_age_s={cache_age_s!r} must not be negative", field="cache_age_s")
+    given: object = cache_age_s
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        refuse("cache_age_s", given, "whole seconds, not negative")
     return LiveConfig(handle, cache_age_s=cache_age_s)

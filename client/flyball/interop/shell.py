@@ -15,8 +15,8 @@ from flyball.classify import Classified, classify
 from flyball.environment import Runtime
 from flyball.errors import SettingsError
 from flyball.guard import GuardedTarget
+from flyball.misuse import refuse
 from flyball.outcome import Outcome, Rejected
-from flyball.stacked import notice
 from flyball.wrap import Site
 
 # A draw that neither sheds (caps are below it) nor is chosen by a probe ratio below 1.
@@ -39,6 +39,9 @@ def library(name: str, adapter: str) -> Any:
         ) from cause
 
 
+_HANDLE: type = GuardedTarget
+
+
 class Shell:
     """One guarded target, as an adapter sees it."""
 
@@ -46,6 +49,10 @@ class Shell:
 
     def __init__(self, handle: GuardedTarget, *, idempotent: bool | None = None) -> None:
         """Take `handle`'s own word for whether calls may be repeated, unless `idempotent` overrides it."""
+        if not isinstance(handle, _HANDLE):
+            refuse("handle", handle, "the handle of a target, as flyball.target('payments-api') returns it")
+        if not isinstance(idempotent, bool | None):
+            refuse("idempotent", idempotent, "True, False or None")
         self.site: Site = handle._site
         self.idempotent = handle.idempotent if idempotent is None else idempotent
 
@@ -135,8 +142,8 @@ class Shell:
 
     def notice(self, call: Call, error: BaseException | None) -> None:
         """Tell of retries of the SDK beneath those of `call`, as a guard does."""
-        if error is not None and call.repeatable:
-            notice(self.runtime, self.target.name, error)
+        if error is not None:
+            self.site.notice(call, error)
 
     def classify(self, error: BaseException) -> Classified:
         """Return what `error` says about the target, by the handle's declarations."""

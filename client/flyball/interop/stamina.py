@@ -43,10 +43,10 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
 
-from flyball.errors import SettingsError
 from flyball.functions import CO_COROUTINE, CO_GENERATOR, code_flags
 from flyball.guard import GuardedTarget
 from flyball.interop.shell import Held, Shell, library
+from flyball.misuse import refuse_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,12 +59,13 @@ def retry(handle: GuardedTarget, *, idempotent: bool | None = None) -> Callable[
             the target. When it is called, or `retry_context` iterated: stamina is not installed.
     """
 
+    Shell(handle, idempotent=idempotent)  # what is wrong is said when it is declared
+
     def decorate(function: F) -> F:
         flags = code_flags(function)
-        if flags & CO_GENERATOR:
-            raise SettingsError(
-                f"{function!r} is a generator; decorate the function that makes the request", field="function"
-            )
+        given: object = function
+        if not callable(given) or flags & CO_GENERATOR:
+            refuse_function(given, "")
         plan: Any = _async_wrapper if flags & CO_COROUTINE else _sync_wrapper
         wrapper: F = plan(handle, function, idempotent)
         return wrapper
