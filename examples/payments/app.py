@@ -50,7 +50,7 @@ class HttpProvider:
 
 
 provider: Provider = HttpProvider(os.environ.get("PROVIDER_HOST", "payments.example"))
-unpaid = SqsSink(os.environ.get("UNPAID_QUEUE_URL", "unpaid"), boto3.client("sqs"))
+unpaid = SqsSink(os.environ.get("UNPAID_QUEUE_URL", "https://sqs.example/unpaid"), boto3.client("sqs"))
 payments = flyball.target("payment-provider", on=(ConnectionError,))
 
 

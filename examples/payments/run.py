@@ -60,7 +60,7 @@ def live(*, seed: int, with_flyball: bool) -> tuple[Numbers, list[str]]:
     dependency = Dependency(scene, servers=3, work_s=0.4)
     dependency.lose(2 / 3, from_s=TROUBLE_S[0], until_s=TROUBLE_S[1])
     unpaid = scene.bus.queue("unpaid")
-    scene.clients["sqs"] = QueueClient(scene, {"unpaid": unpaid})
+    scene.clients["sqs"] = QueueClient(scene, {"https://sqs.example/unpaid": unpaid})
     stand_ins: dict[str, Any] = {"provider": Provider(dependency)}
     if not with_flyball:
         stand_ins |= {"sleep": scene.sleep, "random": scene.random("jitter")}

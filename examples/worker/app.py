@@ -5,7 +5,7 @@ Each message stands for itself: only those that failed come back to the queue
 queue, where a person looks. What cannot be shipped because the *carrier* is in
 trouble needs no person: it is kept as a letter, and redriven when it is well:
 
-    flyball redrive UNSHIPPED_QUEUE_URL --lambda worker-again --circuits flyball-circuits --apply
+    flyball redrive UNSENT_QUEUE_URL --lambda worker-again --circuits flyball-circuits --apply
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HttpCarrier:
 
 
 carrier: Carrier = HttpCarrier(os.environ.get("CARRIER_HOST", "carrier.example"))
-unshipped = SqsSink(os.environ.get("UNSHIPPED_QUEUE_URL", "unshipped"), boto3.client("sqs"))
+unsent = SqsSink(os.environ.get("UNSENT_QUEUE_URL", "https://sqs.example/unsent"), boto3.client("sqs"))
 target = flyball.target("carrier", on=(ConnectionError,))
 
 
@@ -63,7 +63,7 @@ def key_of(order: dict[str, Any], **_: object) -> str:
     fallback="kept for later",
     timeout="timeout_s",
     idempotency_key=key_of,
-    dead_letter=DeadLetter(unshipped, payload="order", required=True),
+    dead_letter=DeadLetter(unsent, payload="order", required=True),
 )
 def ship(order: dict[str, Any], timeout_s: float = 1.0) -> str:
     """Ship an order now, or keep it for later."""

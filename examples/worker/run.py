@@ -73,9 +73,9 @@ def live(*, seed: int, with_flyball: bool) -> tuple[Numbers, list[str]]:
     dependency = Dependency(scene, servers=4, work_s=0.2)
     dependency.refuse(from_s=OUTAGE_S[0], until_s=OUTAGE_S[1])
     carrier = Carrier(scene, dependency)
-    dead, unshipped = scene.bus.queue("orders-dead"), scene.bus.queue("unshipped")
+    dead, unsent = scene.bus.queue("orders-dead"), scene.bus.queue("unsent")
     orders = scene.bus.queue("orders", visibility_timeout_s=MINUTE_S, max_receive_count=RECEIVES, dlq=dead)
-    client = scene.clients["sqs"] = QueueClient(scene, {"unshipped": unshipped})
+    client = scene.clients["sqs"] = QueueClient(scene, {"https://sqs.example/unsent": unsent})
     stand_ins: dict[str, Any] = {"carrier": carrier}
     if not with_flyball:
         stand_ins |= {"sleep": scene.sleep, "random": scene.random("jitter")}
@@ -91,7 +91,7 @@ def live(*, seed: int, with_flyball: bool) -> tuple[Numbers, list[str]]:
     scene.run(until_s=END_S)
     scene.close()
     waiting = [json.loads(message.body)["address"] for message in dead.messages]
-    waiting += [json.loads(message.body)["payload"]["address"] for message in unshipped.messages]
+    waiting += [json.loads(message.body)["payload"]["address"] for message in unsent.messages]
     numbers: Numbers = {
         "orders": count,
         "shipped": len(carrier.parcels),
@@ -116,12 +116,12 @@ def _orders(scene: Scene, queue: Any) -> int:
 
 
 def _redrive(scene: Scene, client: QueueClient, again: Function) -> list[str]:
-    """Do what `flyball redrive unshipped --lambda worker-again --circuits ... --apply` does."""
+    """Do what `flyball redrive unsent --lambda worker-again --circuits ... --apply` does."""
     assert scene.cloud is not None  # noqa: S101 - there is one with flyball
     clock = SceneClock(scene, "redrive")
     gate = Gate(DynamoCircuits(client=scene.cloud.client("dynamodb")), clock)
     pace = Pace(REDRIVEN_PER_S, 0.5, scene.random("redrive"), scene.sleep)
-    letters = Letterbox(client, "unshipped", seconds_per_letter=1.5 / REDRIVEN_PER_S)
+    letters = Letterbox(client, "https://sqs.example/unsent", seconds_per_letter=1.5 / REDRIVEN_PER_S)
 
     def submit(letter: Any) -> None:
         answer = again.invoke(letter.payload)
